@@ -1,0 +1,23 @@
+//! A test file that no one declares is a test that never runs.
+
+use crate::{read, rust_files};
+
+#[test]
+fn every_test_file_is_declared() {
+    for file in rust_files("tests") {
+        let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let folder = file.parent().expect("below tests");
+        if name == "main" || name == "mod" || name == "lib" || folder.ends_with("src/bin") {
+            continue;
+        }
+        let parents = [folder.join("main.rs"), folder.join("mod.rs"), folder.join("lib.rs"), folder.with_extension("rs")];
+        let declared = parents
+            .iter()
+            .filter(|parent| crate::root().join(parent).exists())
+            .any(|parent| read(parent).lines().any(|line| {
+                let line = line.trim();
+                line == format!("mod {name};") || line == format!("pub mod {name};")
+            }));
+        assert!(declared, "{} is declared by nobody", file.display());
+    }
+}
