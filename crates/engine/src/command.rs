@@ -1,14 +1,15 @@
 //! What the engine asks of the loop around it.
 //!
 //! Every command may be given twice and must then have the effect of one: after a restart the loop asks
-//! `Run::outstanding` for those that the state of the run still calls for.
+//! [`Run::outstanding`](crate::Run::outstanding) for those that the state of the run still calls for.
 
 use jiff::SignedDuration;
 use noctule_artifacts::{AttemptNumber, Digest, StepName};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Resolve what the attempt reads. Answer with `StepReused`, `AttemptIntended`, or `AttemptFailed`.
+    /// Resolve what the attempt reads. Answer with `AttemptIntended`, `StepReused`, `AlreadyPublished`,
+    /// or `AttemptFailed`.
     Prepare { step: StepName, attempt: AttemptNumber },
     /// Start the attempt with the launch document of this digest. Answer with `AttemptStarted`, or `AttemptFailed`.
     Start { step: StepName, attempt: AttemptNumber, launch: Digest },

@@ -20,6 +20,9 @@ pub enum Event {
         outcome: Outcome,
         from: RunId,
     },
+    /// Instead of the publishing attempt that was being prepared: the alias already points at a version with the
+    /// candidate's digest, and nothing is to be done.
+    AlreadyPublished { step: StepName, attempt: AttemptNumber, version: VersionNumber },
     /// The attempt is to be started with the launch document of this digest. Committed before anything is started.
     AttemptIntended { step: StepName, attempt: AttemptNumber, launch: Digest },
     /// The launcher has a process or a Job for the attempt.
@@ -55,6 +58,7 @@ impl Event {
         match self {
             Event::RunCreated { .. } => "RunCreated",
             Event::StepReused { .. } => "StepReused",
+            Event::AlreadyPublished { .. } => "AlreadyPublished",
             Event::AttemptIntended { .. } => "AttemptIntended",
             Event::AttemptStarted { .. } => "AttemptStarted",
             Event::AttemptObserved { .. } => "AttemptObserved",
@@ -72,6 +76,7 @@ impl Event {
     pub fn attempt(&self) -> Option<(&StepName, AttemptNumber)> {
         match self {
             Event::StepReused { step, attempt, .. }
+            | Event::AlreadyPublished { step, attempt, .. }
             | Event::AttemptIntended { step, attempt, .. }
             | Event::AttemptStarted { step, attempt, .. }
             | Event::AttemptObserved { step, attempt, .. }
