@@ -1,0 +1,145 @@
+//! A checked pipeline: what a file says, with templates rendered, defaults filled in and references resolved.
+
+use std::collections::BTreeMap;
+
+use noctule_artifacts::launch::EnvValue;
+use noctule_artifacts::{OutputName, PipelineName, StepName};
+use serde_json::Value;
+
+use crate::alerts::Alerts;
+use crate::kinds::{dedup, evaluate, extract, filter, gate, publish, shell, split, train};
+use crate::resources::Resources;
+use crate::retry::Retry;
+use crate::schedule::{DataSpan, Schedule};
+use crate::timeouts::Timeouts;
+use crate::units::Cut;
+
+/// A pipeline that may be run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pipeline {
+    pub name: PipelineName,
+    pub description: Option<String>,
+    pub owner: Option<String>,
+    pub schedule: Option<Schedule>,
+    pub data: DataSpan,
+    /// The effective parameters: defaults, and what the command line put over them.
+    pub params: BTreeMap<String, Value>,
+    pub alerts: Alerts,
+    /// Steps in an order in which each comes after all it needs; otherwise in the file's order.
+    pub steps: Vec<Step>,
+}
+
+/// A step that may be run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    pub name: StepName,
+    pub kind: StepKind,
+    /// Outputs of other steps that the settings name, each once, in order of the text written.
+    pub inputs: Vec<InputReference>,
+    /// Published models that the settings name, as written (`home-feed@champion`), each once, in order.
+    pub models: Vec<String>,
+    /// Steps that must have ended well before: of data, and by `needs`. Each once, in order.
+    pub needs: Vec<StepName>,
+    pub retry: Retry,
+    pub timeouts: Timeouts,
+    pub resources: Resources,
+    /// Why the step is not to run, when its `when` is false.
+    pub disabled: Option<String>,
+    /// Runs also after a failure of what it needs.
+    pub always: bool,
+    /// Waits for an earlier attempt that cannot be seen gone, instead of running beside it.
+    pub exclusive: bool,
+    pub env: BTreeMap<String, EnvValue>,
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Another step's output, as the settings name it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InputReference {
+    /// As written: `split.train`, or `unique` for its `main` output.
+    pub reference: String,
+    pub step: StepName,
+    pub output: OutputName,
+}
+
+/// What a step does: its kind with the settings.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepKind {
+    Extract(extract::Settings),
+    Filter(filter::Settings),
+    Dedup(dedup::Settings),
+    Split(split::Settings),
+    Train(train::Settings),
+    Evaluate(evaluate::Settings),
+    Gate(gate::Settings),
+    Publish(publish::Settings),
+    Shell(shell::Settings),
+}
+
+impl Pipeline {
+    pub fn step(&self, name: &StepName) -> Option<&Step> {
+        self.steps.iter().find(|step| &step.name == name)
+    }
+}
+
+impl StepKind {
+    /// The kind's name, as `uses` writes it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Extract(_) => "extract",
+            Self::Filter(_) => "filter",
+            Self::Dedup(_) => "dedup",
+            Self::Split(_) => "split",
+            Self::Train(_) => "train",
+            Self::Evaluate(_) => "evaluate",
+            Self::Gate(_) => "gate",
+            Self::Publish(_) => "publish",
+            Self::Shell(_) => "shell",
+        }
+    }
+
+    /// The version of what the kind computes; it goes up whenever the same settings and inputs give other bytes.
+    pub fn version(&self) -> u32 {
+        1
+    }
+
+    /// The settings with all defaults filled in: what a launch document carries.
+    pub fn canonical(&self) -> Value {
+        match self {
+            Self::Extract(settings) => serde_json::to_value(settings),
+            Self::Filter(settings) => serde_json::to_value(settings),
+            Self::Dedup(settings) => serde_json::to_value(settings),
+            Self::Split(settings) => serde_json::to_value(settings),
+            Self::Train(settings) => serde_json::to_value(settings),
+            Self::Evaluate(settings) => serde_json::to_value(settings),
+            Self::Gate(settings) => serde_json::to_value(settings),
+            Self::Publish(settings) => serde_json::to_value(settings),
+            Self::Shell(settings) => serde_json::to_value(settings),
+        }
+        .expect("settings have only text keys and finite numbers")
+    }
+
+    /// The part of the settings that decides the result. What an `expect` demands is judged anew in each run.
+    pub fn fingerprint_settings(&self) -> Value {
+        let mut settings = self.canonical();
+        if let (Self::Extract(_), Value::Object(map)) = (self, &mut settings) {
+            map.remove("expect");
+        }
+        settings
+    }
+
+    /// Whether the result depends on where the run's interval ends.
+    pub fn reads_interval_end(&self) -> bool {
+        match self {
+            Self::Extract(settings) => settings.window.is_some() || settings.snapshot.is_some(),
+            Self::Filter(settings) => {
+                settings.window.is_some()
+                    || settings.users.as_ref().is_some_and(|users| users.within.is_some())
+            }
+            Self::Split(settings) => matches!(settings.test, Cut::Span(_)),
+            // A command finds the interval in its environment.
+            Self::Shell(_) => true,
+            Self::Dedup(_) | Self::Train(_) | Self::Evaluate(_) | Self::Gate(_) | Self::Publish(_) => false,
+        }
+    }
+}
