@@ -23,7 +23,7 @@ pub struct Place<'a> {
     pub history: &'a History,
     /// The version that the alias points at; `None` while it points nowhere.
     pub champion: Option<&'a Version>,
-    /// The sequence number that the next row of the registry gets.
+    /// The sequence number that the model's next row gets.
     pub next: u64,
     pub at: Timestamp,
 }

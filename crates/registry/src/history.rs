@@ -7,7 +7,7 @@ use noctule_artifacts::{AliasName, ModelName, VersionNumber};
 /// One row: an alias moved from a version to a version, or its pin was taken off where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Promotion {
-    /// Its place in the registry's history, from 1. It only rises, and of two rows the higher one holds.
+    /// Its place in the model's history, from 1. It only rises, and of two rows of an alias the higher one holds.
     pub sequence: u64,
     pub model: ModelName,
     pub alias: AliasName,

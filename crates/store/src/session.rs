@@ -1,0 +1,239 @@
+//! A connection to either database, and a transaction on it: the only place that knows which of the two it is.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AnyPool, Executor, Transaction};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::error::StoreError;
+use crate::file_system::network_file_system;
+use crate::location::{Location, file_url};
+
+/// The key of the advisory lock that Postgres writers take, `noctule` in ASCII. Advisory locks are per database.
+const WRITER_LOCK: i64 = 0x6e_6f63_7475_6c65;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// An open database.
+pub(crate) struct Database {
+    pool: AnyPool,
+    pub(crate) dialect: Dialect,
+    pub(crate) place: String,
+    /// Writers of one process queue here, in order, rather than poll the file's lock against each other.
+    turn: Mutex<()>,
+}
+
+/// One transaction. A session that is dropped before [`Session::commit`] leaves no trace.
+///
+/// Both databases have one writer at a time, SQLite by `BEGIN IMMEDIATE`, Postgres by an advisory lock that is the
+/// transaction's first act: what a writer reads stays true until it commits, and what the tests show on one database
+/// holds on the other. Transactions are milliseconds long, and a batch orchestrator has few.
+pub(crate) struct Session<'a> {
+    database: &'a Database,
+    pub(crate) doing: &'static str,
+    transaction: Transaction<'static, Any>,
+    _turn: Option<MutexGuard<'a, ()>>,
+}
+
+pub(crate) type Statement<'q> = Query<'q, Any, AnyArguments>;
+
+impl Database {
+    pub(crate) async fn connect(location: &Location) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let place = location.to_string();
+        let (url, dialect) = match location {
+            Location::File(path) => (prepare_file(path, &place)?, Dialect::Sqlite),
+            Location::Postgres(url) => (url.to_string(), Dialect::Postgres),
+        };
+        let doing = "open it";
+        let options =
+            AnyConnectOptions::from_str(&url).map_err(|error| StoreError::of_driver(&place, doing, error))?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(Duration::from_secs(30))
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    for statement in greeting(dialect) {
+                        connection.execute(*statement).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect_with(options)
+            .await
+            .map_err(|error| StoreError::of_driver(&place, doing, error))?;
+        Ok(Self { pool, dialect, place, turn: Mutex::new(()) })
+    }
+
+    /// A transaction that sees one state of the database and changes nothing.
+    pub(crate) async fn read(&self, doing: &'static str) -> Result<Session<'_>, StoreError> {
+        let begin = match self.dialect {
+            Dialect::Sqlite => "BEGIN DEFERRED",
+            Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        self.begin(begin, doing, None).await
+    }
+
+    /// A transaction that alone may write until it ends.
+    pub(crate) async fn write(&self, doing: &'static str) -> Result<Session<'_>, StoreError> {
+        let turn = self.turn.lock().await;
+        match self.dialect {
+            Dialect::Sqlite => self.begin("BEGIN IMMEDIATE", doing, Some(turn)).await,
+            Dialect::Postgres => {
+                let mut session =
+                    self.begin("BEGIN ISOLATION LEVEL READ COMMITTED", doing, Some(turn)).await?;
+                session.execute(sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(WRITER_LOCK)).await?;
+                Ok(session)
+            }
+        }
+    }
+
+    async fn begin<'a>(
+        &'a self,
+        statement: &'static str,
+        doing: &'static str,
+        turn: Option<MutexGuard<'a, ()>>,
+    ) -> Result<Session<'a>, StoreError> {
+        let transaction = self.pool.begin_with(statement).await.map_err(|error| self.failed(doing, error))?;
+        Ok(Session { database: self, doing, transaction, _turn: turn })
+    }
+
+    pub(crate) fn failed(&self, doing: &'static str, error: sqlx::Error) -> StoreError {
+        StoreError::of_driver(&self.place, doing, error)
+    }
+
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl Session<'_> {
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.database.dialect
+    }
+
+    pub(crate) fn place(&self) -> &str {
+        &self.database.place
+    }
+
+    /// Runs a statement and says how many rows it changed.
+    pub(crate) async fn execute(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
+        let done = statement.execute(&mut *self.transaction).await;
+        done.map(|done| done.rows_affected()).map_err(|error| self.database.failed(self.doing, error))
+    }
+
+    pub(crate) async fn all(&mut self, statement: Statement<'_>) -> Result<Vec<AnyRow>, StoreError> {
+        let rows = statement.fetch_all(&mut *self.transaction).await;
+        rows.map_err(|error| self.database.failed(self.doing, error))
+    }
+
+    pub(crate) async fn optional(&mut self, statement: Statement<'_>) -> Result<Option<AnyRow>, StoreError> {
+        let row = statement.fetch_optional(&mut *self.transaction).await;
+        row.map_err(|error| self.database.failed(self.doing, error))
+    }
+
+    pub(crate) async fn one(&mut self, statement: Statement<'_>) -> Result<AnyRow, StoreError> {
+        let row = statement.fetch_one(&mut *self.transaction).await;
+        row.map_err(|error| self.database.failed(self.doing, error))
+    }
+
+    /// Runs several statements without parameters.
+    pub(crate) async fn script(&mut self, text: String) -> Result<(), StoreError> {
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut *self.transaction).await;
+        done.map(drop).map_err(|error| self.database.failed(self.doing, error))
+    }
+
+    /// The database's clock, in microseconds since 1970: the one clock that all holders of leases share.
+    pub(crate) async fn clock(&mut self) -> Result<i64, StoreError> {
+        use sqlx::Row as _;
+        let statement = match self.dialect() {
+            Dialect::Sqlite => "SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS now",
+            Dialect::Postgres => {
+                "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) AS now"
+            }
+        };
+        let row = self.one(sqlx::query(statement)).await?;
+        row.try_get("now").map_err(|error| self.database.failed(self.doing, error))
+    }
+
+    /// The next number of a counter, from 1. Numbers are given out in the order of commits and without gaps.
+    pub(crate) async fn next(&mut self, counter: &str) -> Result<i64, StoreError> {
+        use sqlx::Row as _;
+        let row = self
+            .one(
+                sqlx::query(
+                    "INSERT INTO counters (name, value) VALUES ($1, 1) \
+                     ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value",
+                )
+                .bind(counter),
+            )
+            .await?;
+        row.try_get("value").map_err(|error| self.database.failed(self.doing, error))
+    }
+
+    /// Raises a counter to at least `value`.
+    pub(crate) async fn raise(&mut self, counter: &str, value: i64) -> Result<(), StoreError> {
+        self.execute(
+            sqlx::query(
+                "INSERT INTO counters (name, value) VALUES ($1, $2) \
+                 ON CONFLICT (name) DO UPDATE SET value = $2 WHERE counters.value < $2",
+            )
+            .bind(counter)
+            .bind(value),
+        )
+        .await
+        .map(drop)
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        let Self { database, doing, transaction, _turn } = self;
+        transaction.commit().await.map_err(|error| database.failed(doing, error))
+    }
+}
+
+/// What every connection is told first. A writer waits fifteen seconds for another before it gives up.
+fn greeting(dialect: Dialect) -> &'static [&'static str] {
+    match dialect {
+        // synchronous=FULL: in WAL mode NORMAL may lose the last commits with the power, and an intent that is lost
+        // after its effect is an attempt that nobody knows of.
+        Dialect::Sqlite => &[
+            "PRAGMA busy_timeout = 15000",
+            "PRAGMA journal_mode = WAL",
+            "PRAGMA synchronous = FULL",
+            "PRAGMA foreign_keys = ON",
+        ],
+        Dialect::Postgres => &[
+            "SET search_path TO noctule",
+            "SET lock_timeout = '15s'",
+            "SET statement_timeout = '60s'",
+            "SET idle_in_transaction_session_timeout = '60s'",
+            "SET client_min_messages = 'warning'",
+        ],
+    }
+}
+
+/// Makes the folder of a database file and looks at the file system under it.
+fn prepare_file(path: &Path, place: &str) -> Result<String, StoreError> {
+    let failed = |error| StoreError::of_file(place, "open it", error);
+    let path = std::path::absolute(path).map_err(failed)?;
+    if path.is_dir() {
+        return Err(StoreError::Location {
+            text: place.to_owned(),
+            rule: "it is a folder; name a file in it",
+        });
+    }
+    let folder = path.parent().expect("an absolute path that is no folder has a parent");
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    if let Some(kind) = network_file_system(folder).map_err(failed)? {
+        return Err(StoreError::NetworkFileSystem { path, kind });
+    }
+    file_url(&path)
+}
