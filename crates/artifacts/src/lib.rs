@@ -14,6 +14,7 @@ pub mod launch;
 pub mod layout;
 pub mod line;
 pub mod manifest;
+pub mod redact;
 pub mod version;
 
 pub use digest::{Digest, canonical_json};
