@@ -12,6 +12,7 @@ pub mod failure;
 pub mod plan;
 pub mod retry;
 pub mod run;
+pub mod schedule;
 pub mod status;
 pub mod step;
 

@@ -138,6 +138,14 @@ impl StepRun {
         }
     }
 
+    /// How far the start of the live attempt has come.
+    pub fn phase(&self) -> Option<&Phase> {
+        match &self.stage {
+            Stage::Live(live) => Some(&live.phase),
+            _ => None,
+        }
+    }
+
     /// When the step is tried again, if it waits for that.
     pub fn retry_at(&self) -> Option<Timestamp> {
         match self.stage {
