@@ -50,8 +50,9 @@ pub struct Scored {
     /// The digest of the model artifact; `None` for the baseline, which is counted and not read.
     pub digest: Option<Digest>,
     pub training: Training,
-    /// One value per user.
-    pub per_user: BTreeMap<Metric, Vec<f64>>,
+    /// One value per user; `None` where the metric's definition gives none, which depends on the user and not on the
+    /// model. Such users are left out of a rule.
+    pub per_user: BTreeMap<Metric, Vec<Option<f64>>>,
     /// One value for all users.
     pub absolute: BTreeMap<Metric, f64>,
     /// Whether the model knows each user; empty when it was not asked.

@@ -36,13 +36,23 @@ pub struct Bounds {
 
 /// Bounds at the one-sided `confidence`, which lies in `[0.5, 1)`; the same bits for the same ratio and seed.
 pub fn bounds(ratio: &Ratio, confidence: f64, seed: u64) -> Bounds {
+    match method(ratio, confidence) {
+        Method::Equal => Bounds { lower: ratio.estimate, upper: ratio.estimate, method: Method::Equal },
+        Method::Normal => normal_bounds(ratio, confidence),
+        Method::Bootstrap { replicates } => bootstrap_bounds(ratio, confidence, replicates, seed),
+    }
+}
+
+/// How a ratio is bounded: by the normal approximation above [`NORMAL_ABOVE`] users, where its expected error is within
+/// [`COVERAGE_TOLERANCE`], else by the bootstrap.
+pub fn method(ratio: &Ratio, confidence: f64) -> Method {
     if ratio.differing == 0 || ratio.standard_error == 0.0 {
-        return Bounds { lower: ratio.estimate, upper: ratio.estimate, method: Method::Equal };
+        return Method::Equal;
     }
     if ratio.users > NORMAL_ABOVE && normal_coverage_error(ratio, confidence) <= COVERAGE_TOLERANCE {
-        return normal_bounds(ratio, confidence);
+        return Method::Normal;
     }
-    bootstrap_bounds(ratio, confidence, replicates(ratio.users), seed)
+    Method::Bootstrap { replicates: replicates(ratio.users) }
 }
 
 /// Replicates for a number of users: 9,999, and 1,999 above 10,000 users, where the draws would take seconds.

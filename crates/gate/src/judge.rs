@@ -195,20 +195,24 @@ fn absolute(evidence: &Evidence, rule: &Rule, other: Option<&Scored>) -> Result<
 
 /// A rule about a metric with a value per user.
 fn per_user(evidence: &Evidence, rule: &Rule, other: Option<&Scored>, seed: u64) -> Result<Weighed, Halt> {
-    let chosen = rule.slice.as_ref().map(|slice| members(evidence, slice)).transpose()?;
-    let candidate = column(evidence, rule, &evidence.candidate, "the candidate", chosen.as_deref())?;
-    let ratio = match (other, rule.bar.against()) {
-        (Some(other), Some(name)) => {
-            let other = column(evidence, rule, other, &name.to_string(), chosen.as_deref())?;
-            Ratio::of(&candidate, &other)
-        }
-        _ => Ratio::of_mean(&candidate),
+    let chosen = match &rule.slice {
+        Some(slice) => members(evidence, slice)?,
+        None => (0..evidence.users).collect(),
+    };
+    let other_name = rule.bar.against().map_or_else(String::new, ToString::to_string);
+    let of_candidate = column(evidence, rule, &evidence.candidate, "the candidate")?;
+    let of_other = other.map(|other| column(evidence, rule, other, &other_name)).transpose()?;
+    let chosen = with_values(rule, chosen, of_candidate, of_other, &other_name)?;
+    let candidate = finite(rule, &chosen, of_candidate, "the candidate")?;
+    let ratio = match of_other {
+        Some(of_other) => Ratio::of(&candidate, &finite(rule, &chosen, of_other, &other_name)?),
+        None => Ratio::of_mean(&candidate),
     };
     let ratio = ratio.map_err(|why| Halt::inconclusive(no_ratio(rule, why)))?;
     let bounds = interval::bounds(&ratio, rule.confidence.map_or(INFORMING, |c| c.fraction()), seed);
     let mut figures = figures(rule, &ratio, bounds);
-    if let Some(other) = other {
-        figures.known_to_both = known_to_both(evidence, rule, other, chosen.as_deref());
+    if let (Some(other), Some(of_other)) = (other, of_other) {
+        figures.known_to_both = known_to_both(evidence, other, of_candidate, of_other, &chosen);
     }
     if rule.slice.is_some() && (ratio.users as u64) < evidence.slices.min_users {
         let reason =
@@ -238,29 +242,56 @@ fn members(evidence: &Evidence, slice: &Slice) -> Result<Vec<usize>, Halt> {
     Ok(members)
 }
 
-/// A model's values of the rule's metric, of the users chosen.
-fn column(
+/// A model's values of the rule's metric, one per user.
+fn column<'a>(
     evidence: &Evidence,
     rule: &Rule,
-    scored: &Scored,
+    scored: &'a Scored,
     whose: &str,
-    chosen: Option<&[usize]>,
-) -> Result<Vec<f64>, Halt> {
-    let Some(values) = scored.per_user.get(&rule.metric) else {
-        return Err(Halt::inconclusive(missing_metric(rule, whose)));
-    };
-    if values.len() != evidence.users {
-        return Err(Halt::inconclusive(format!(
+) -> Result<&'a [Option<f64>], Halt> {
+    match scored.per_user.get(&rule.metric) {
+        None => Err(Halt::inconclusive(missing_metric(rule, whose))),
+        Some(values) if values.len() != evidence.users => Err(Halt::inconclusive(format!(
             "{} of {whose} has {} values for {} users",
             rule.metric,
             values.len(),
             evidence.users
-        )));
+        ))),
+        Some(values) => Ok(values),
     }
-    let values: Vec<f64> = match chosen {
-        Some(chosen) => chosen.iter().filter_map(|&user| values.get(user).copied()).collect(),
-        None => values.clone(),
-    };
+}
+
+/// The users for whom the metric has a value. It has one for both models or for neither.
+fn with_values(
+    rule: &Rule,
+    mut chosen: Vec<usize>,
+    candidate: &[Option<f64>],
+    other: Option<&[Option<f64>]>,
+    other_name: &str,
+) -> Result<Vec<usize>, Halt> {
+    if let Some(other) = other {
+        let apart =
+            chosen.iter().filter(|&&u| value_at(candidate, u).is_some() != value_at(other, u).is_some());
+        let apart = apart.count();
+        if apart > 0 {
+            return Err(Halt::inconclusive(format!(
+                "for {apart} users {} has a value of only one of the candidate and {other_name}",
+                rule.metric
+            )));
+        }
+    }
+    chosen.retain(|&user| value_at(candidate, user).is_some());
+    Ok(chosen)
+}
+
+/// A user beyond the column has no value.
+fn value_at(values: &[Option<f64>], user: usize) -> Option<f64> {
+    values.get(user).copied().flatten()
+}
+
+/// The values of the users chosen, all of which have one.
+fn finite(rule: &Rule, chosen: &[usize], values: &[Option<f64>], whose: &str) -> Result<Vec<f64>, Halt> {
+    let values: Vec<f64> = chosen.iter().filter_map(|&user| value_at(values, user)).collect();
     match values.iter().filter(|value| !value.is_finite()).count() {
         0 => Ok(values),
         count => Err(Halt::inconclusive(format!(
@@ -326,7 +357,8 @@ fn figures(rule: &Rule, ratio: &Ratio, bounds: Bounds) -> Figures {
             differing: if relative { ratio.differing } else { ratio.candidate_nonzero } as u64,
             resolvable: power::resolvable(ratio.standard_error, confidence),
             margin,
-            users_needed: power::users_needed(ratio.users, ratio.standard_error, confidence, margin),
+            users_needed: power::users_needed(ratio.users, ratio.standard_error, confidence, margin)
+                .map(|needed| needed.max(support::USERS as u64)),
             pass_if_equal,
         }),
         known_to_both: None,
@@ -335,28 +367,20 @@ fn figures(rule: &Rule, ratio: &Ratio, bounds: Bounds) -> Figures {
 
 fn known_to_both(
     evidence: &Evidence,
-    rule: &Rule,
     other: &Scored,
-    chosen: Option<&[usize]>,
+    of_candidate: &[Option<f64>],
+    of_other: &[Option<f64>],
+    chosen: &[usize],
 ) -> Option<Known> {
     let candidate = &evidence.candidate;
-    let (x, y) = (candidate.per_user.get(&rule.metric)?, other.per_user.get(&rule.metric)?);
-    let knows = |scored: &Scored, user: usize| scored.known.get(user).copied().unwrap_or(true);
     if candidate.known.is_empty() && other.known.is_empty() {
         return None;
     }
-    let all: Vec<usize>;
-    let users = match chosen {
-        Some(chosen) => chosen,
-        None => {
-            all = (0..evidence.users).collect();
-            &all
-        }
-    };
-    let (x, y): (Vec<f64>, Vec<f64>) = users
+    let knows = |scored: &Scored, user: usize| scored.known.get(user).copied().unwrap_or(true);
+    let (x, y): (Vec<f64>, Vec<f64>) = chosen
         .iter()
         .filter(|&&user| knows(candidate, user) && knows(other, user))
-        .map(|&user| (x[user], y[user]))
+        .filter_map(|&user| Some((value_at(of_candidate, user)?, value_at(of_other, user)?)))
         .unzip();
     let finite = |value: f64| value.is_finite().then_some(value);
     Some(Known {

@@ -98,7 +98,7 @@ pub struct Uncertainty {
     pub resolvable: Option<f64>,
     /// The margin asked for: the drop that the rule allows, else the distance of the value from the bar.
     pub margin: f64,
-    /// Users that would resolve that margin with a power of 80 %.
+    /// Users that would resolve that margin with a power of 80 %; never below the floor of support.
     pub users_needed: Option<u64>,
     /// For an allowed drop: how often a candidate of equal quality passes with these users.
     pub pass_if_equal: Option<f64>,

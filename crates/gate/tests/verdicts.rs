@@ -28,7 +28,7 @@ fn scored(name: &str, values: Vec<f64>) -> Scored {
     Scored {
         digest: Some(Digest::of(name.as_bytes())),
         training: Training::Tables { read: BTreeSet::from([table(name)]), until: Some(time(900)) },
-        per_user: BTreeMap::from([(NDCG.parse().unwrap(), values)]),
+        per_user: BTreeMap::from([(NDCG.parse().unwrap(), values.into_iter().map(Some).collect())]),
         absolute: BTreeMap::from([("coverage@20".parse().unwrap(), 0.4)]),
         known: vec![],
     }
@@ -170,11 +170,12 @@ fn a_gate_that_evaluated_no_rule_is_never_a_pass() {
 #[test]
 fn nothing_unknown_is_a_pass() {
     type Break = fn(&mut Evidence);
-    let broken: [(&str, Break); 9] = [
+    let broken: [(&str, Break); 10] = [
+        ("for 1 users ndcg@20 has a value of only one of", |e| column(&mut e.candidate)[7] = None),
         ("has no ndcg@20 of the candidate", |e| e.candidate.per_user.clear()),
         ("has no ndcg@20 of home-feed@champion", |e| champion(e).per_user.clear()),
-        ("is no finite number for 1 of 2000 users", |e| column(&mut e.candidate)[7] = f64::NAN),
-        ("is no finite number for 1 of 2000 users", |e| column(champion(e))[7] = f64::INFINITY),
+        ("is no finite number for 1 of 2000 users", |e| column(&mut e.candidate)[7] = Some(f64::NAN)),
+        ("is no finite number for 1 of 2000 users", |e| column(champion(e))[7] = Some(f64::INFINITY)),
         ("has 1999 values for 2000 users", |e| {
             column(&mut e.candidate).pop();
         }),
@@ -183,11 +184,11 @@ fn nothing_unknown_is_a_pass() {
             column(&mut e.candidate).clear();
             column(champion(e)).clear();
         }),
-        ("is zero, and there is no ratio to zero", |e| column(champion(e)).fill(0.0)),
+        ("is zero, and there is no ratio to zero", |e| column(champion(e)).fill(Some(0.0))),
         ("did not score home-feed@champion", |e| e.compared.clear()),
         ("differ on only 3 of 2000 users", |e| {
             let mut nearly = column(champion(e)).clone();
-            nearly[..3].fill(0.9);
+            nearly[..3].fill(Some(0.9));
             *column(&mut e.candidate) = nearly;
         }),
     ];
@@ -207,7 +208,7 @@ fn champion(evidence: &mut Evidence) -> &mut Scored {
     }
 }
 
-fn column(scored: &mut Scored) -> &mut Vec<f64> {
+fn column(scored: &mut Scored) -> &mut Vec<Option<f64>> {
     scored.per_user.get_mut(&NDCG.parse().unwrap()).unwrap()
 }
 
@@ -247,7 +248,8 @@ fn confidence_below_the_floor_of_users_lacks_support() {
 fn slices_are_judged_by_themselves_and_need_support() {
     let mut night = evidence(2000, 0.0, 0.05);
     for user in 0..600 {
-        column(&mut night.candidate)[user] *= 0.5;
+        let value = &mut column(&mut night.candidate)[user];
+        *value = value.map(|value| value * 0.5);
     }
     let countries = (0..2000).map(|u| {
         Some(
@@ -281,6 +283,20 @@ fn slices_are_judged_by_themselves_and_need_support() {
     let mut other_column = sliced("de", true);
     other_column.slice.as_mut().unwrap().column = "age".into();
     assert!(one(&night, other_column).2.contains("no slices by age"));
+}
+
+#[test]
+fn users_for_whom_a_metric_has_no_value_are_left_out() {
+    let mut night = evidence(2000, 0.0, 0.05);
+    column(&mut night.candidate)[..500].fill(None);
+    column(champion(&mut night))[..500].fill(None);
+    let report = judge(&night, &[max_drop(0.01, Some(0.95))], 1);
+    assert_eq!(report.rules[0].figures.as_ref().unwrap().users, 1500);
+    column(&mut night.candidate).fill(None);
+    column(champion(&mut night)).fill(None);
+    let (verdict, _, reason) = one(&night, max_drop(0.01, Some(0.95)));
+    assert_eq!(verdict, Verdict::Inconclusive);
+    assert!(reason.contains("no users to compare on"), "{reason}");
 }
 
 #[test]
@@ -348,8 +364,8 @@ proptest! {
         y in prop::collection::vec(prop::num::f64::ANY, 0..30),
     ) {
         let mut night = evidence(x.len().min(y.len()), 0.0, 0.1);
-        *column(&mut night.candidate) = x;
-        *column(champion(&mut night)) = y;
+        *column(&mut night.candidate) = x.into_iter().map(Some).collect();
+        *column(champion(&mut night)) = y.into_iter().map(Some).collect();
         let report = judge(&night, &[max_drop(0.01, Some(0.95)), min(NDCG, 0.1)], 3);
         markdown(&report);
         prop_assert!(noctule_gate::Report::from_json(&report.to_json()).is_ok());

@@ -1,0 +1,30 @@
+//! A short run of the simulation behind `docs/gate-coverage.md`.
+
+#[path = "../examples/coverage/families.rs"]
+mod families;
+
+use families::{Family, simulate};
+use noctule_gate::support;
+
+/// At the floor of support both bounds hold within a point of 95 %, and three standard errors of this short run.
+#[test]
+fn bounds_hold_at_the_floor_of_support() {
+    const SIMULATIONS: u32 = 800;
+    let allowed = 0.01 + 3.0 * (0.95_f64 * 0.05 / f64::from(SIMULATIONS)).sqrt();
+    for family in Family::ALL {
+        let tally = simulate(family, support::USERS, 0.95, 199, 0..SIMULATIONS);
+        for covered in [tally.above_lower, tally.below_upper] {
+            let share = f64::from(covered) / f64::from(SIMULATIONS);
+            assert!((share - 0.95).abs() <= allowed, "{}: {share}", family.name());
+        }
+    }
+}
+
+/// Why the bootstrap serves where users are few: on skewed differences the normal bounds are off by more than a point.
+#[test]
+fn normal_bounds_do_not_hold_on_skewed_differences() {
+    const SIMULATIONS: u32 = 800;
+    let tally = simulate(Family::Lognormal, support::USERS, 0.95, 19, 0..SIMULATIONS);
+    assert!(f64::from(tally.normal_above_lower) / f64::from(SIMULATIONS) < 0.935);
+    assert_eq!(tally.normal_chosen, 0);
+}
