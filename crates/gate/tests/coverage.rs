@@ -20,11 +20,11 @@ fn bounds_hold_at_the_floor_of_support() {
     }
 }
 
-/// Why the bootstrap serves where users are few: on skewed differences the normal bounds are off by more than a point.
+/// Why the bootstrap serves where users are few: on skewed differences the normal bounds are off by points.
 #[test]
 fn normal_bounds_do_not_hold_on_skewed_differences() {
-    const SIMULATIONS: u32 = 800;
-    let tally = simulate(Family::Lognormal, support::USERS, 0.95, 19, 0..SIMULATIONS);
-    assert!(f64::from(tally.normal_above_lower) / f64::from(SIMULATIONS) < 0.935);
+    const SIMULATIONS: u32 = 1_500;
+    let tally = simulate(Family::Lognormal, 200, 0.95, 19, 0..SIMULATIONS);
+    assert!(f64::from(tally.normal_above_lower) / f64::from(SIMULATIONS) < 0.925);
     assert_eq!(tally.normal_chosen, 0);
 }
