@@ -2,8 +2,39 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::{Declaration, Output, Settling};
+use crate::diagnostic::Code;
+use crate::form::Form;
+use crate::pipeline::StepKind;
 use crate::reference::Reference;
+
+pub(crate) const DECLARATION: Declaration = Declaration {
+    name: "dedup",
+    summary: "Makes one interaction of repeated ones, and one item of near-duplicates.",
+    prose: "\
+Repeated events go first, then near-duplicate items are joined and interactions rewritten to the one that stays, then \
+repeated pairs of user and item are settled. Of near-duplicate items the oldest id stays: ids that an earlier good run \
+kept are kept again. Two items whose texts differ in a number (an episode, a year) are never joined.",
+    outputs: &[
+        Output { name: "main", prose: "The interactions." },
+        Output { name: "canonical", prose: "With `near`: each item and the id that stands for it." },
+        Output { name: "items", prose: "With `items`: the catalogue of the items that stay." },
+    ],
+    example: "\
+unique:
+  uses: dedup
+  with:
+    input: events
+    repeated: {key: event_id}
+    pairs: keep-latest
+    items: catalogue
+    near: {columns: [title, text], jaccard: 0.7}
+",
+    form: Form::of::<Settings>,
+    settle,
+};
 
 /// What a dedup does. Repeated events go first, then near-duplicate items, then repeated pairs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -85,4 +116,24 @@ pub enum NearMethod {
     Auto,
     Exact,
     Minhash,
+}
+
+fn settle(canonical: Value, settling: &mut Settling<'_>) -> Option<StepKind> {
+    let settings: Settings = settling.read(canonical)?;
+    if settings.near.is_some() && settings.items.is_none() {
+        settling.refuse(
+            &["near"],
+            Code::MissingKey,
+            "`near` compares items' texts, and there is no `items` to take them from",
+            "add `items: <the step that extracts the catalogue>`",
+        );
+    }
+    if settings.repeated.is_none() && settings.pairs.is_none() && settings.near.is_none() {
+        settling.warn(
+            &["input"],
+            "this `dedup` has no rule and keeps every row",
+            "add `repeated`, `pairs` or `near`, or remove the step",
+        );
+    }
+    Some(StepKind::Dedup(settings))
 }

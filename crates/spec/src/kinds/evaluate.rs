@@ -1,10 +1,49 @@
 //! `evaluate`: scores a candidate and the models it is compared with, in one pass over the same users.
 
+use std::ops::Range;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::{Declaration, Output, Settling};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::form::Form;
 use crate::metric::Metric;
+use crate::pipeline::StepKind;
 use crate::reference::{ModelReference, Reference};
+
+pub(crate) const DECLARATION: Declaration = Declaration {
+    name: "evaluate",
+    summary: "Scores a candidate, and the models it is compared with, in one pass over the same users.",
+    prose: "\
+Every item with a row in `history` is ranked for every test user, items that the user has in `history` left out; equal \
+scores go by item id. All models get the same users, truth and exclusions. A model that does not know a user answers \
+with its own popularity; an item that it does not know is a miss.
+
+Metrics are plain means over users. T is the user's set of test items, K the cut-off, a hit an item of T among the \
+first K: `ndcg@K` is the sum of 1/log2(rank + 1) over hits, by the same sum over ranks 1 to min(K, |T|); `recall@K` \
+is hits by |T|, `recall_capped@K` by min(K, |T|), `precision@K` by K; `map@K` is the sum of precision at each hit by \
+|T|; `mrr` is 1 by the rank of the first hit, with `@K` 0 beyond K; `hit@K` is 1 with a hit; `auc` is the area under \
+the ROC curve over unseen candidates. `coverage@K` is the share of candidates that anybody is recommended: one figure, \
+with no value per user.",
+    outputs: &[
+        Output { name: "report", prose: "`evaluation.json`: every model's metrics." },
+        Output { name: "users", prose: "Per user and model each metric, as `<model>/<metric>`." },
+    ],
+    example: "\
+quality:
+  uses: evaluate
+  with:
+    model: model
+    history: split.train
+    test: split.test
+    compare: [home-feed@champion, popularity]
+    metrics: [ndcg@20, recall@20]
+",
+    form: Form::of::<Settings>,
+    settle,
+};
 
 /// What is evaluated, on what, against what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -74,4 +113,55 @@ pub struct Slices {
 
 fn two_hundred() -> u64 {
     200
+}
+
+fn settle(canonical: Value, settling: &mut Settling<'_>) -> Option<StepKind> {
+    let settings: Settings = settling.read(canonical)?;
+    if settings.model == ModelReference::Popularity {
+        settling.refuse(
+            &["model"],
+            Code::BadValue,
+            "`popularity` is the baseline to compare with, not a candidate",
+            "name a step that trains; `train` has `algorithm: popularity`",
+        );
+    }
+    if settings.history == settings.test {
+        settling.refuse(
+            &["test"],
+            Code::Conflict,
+            format!(
+                "`test` and `history` are both `{}`: what a user has seen is never recommended",
+                settings.test
+            ),
+            "use the `train` and `test` outputs of a split",
+        );
+    }
+    let compare = settings.compare.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let metrics = settings.metrics.iter().map(ToString::to_string).collect::<Vec<_>>();
+    refuse_repeated("compare", &compare, settling);
+    refuse_repeated("metrics", &metrics, settling);
+    if let Some(index) = settings.compare.iter().position(|model| *model == settings.model) {
+        let at = item_place("compare", index, settling);
+        let message = format!("`{}` is compared with itself", settings.model);
+        settling.push(Diagnostic::error(Code::Conflict, message).at(at, "").help("remove it here"));
+    }
+    Some(StepKind::Evaluate(settings))
+}
+
+fn refuse_repeated(key: &str, words: &[String], settling: &mut Settling<'_>) {
+    for (index, word) in words.iter().enumerate() {
+        if let Some(first) = words[..index].iter().position(|earlier| earlier == word) {
+            let diagnostic =
+                Diagnostic::error(Code::Conflict, format!("`{word}` is listed twice in `{key}`"))
+                    .at(item_place(key, index, settling), "again here")
+                    .also(item_place(key, first, settling), "first here");
+            settling.push(diagnostic);
+        }
+    }
+}
+
+fn item_place(key: &str, index: usize, settling: &Settling<'_>) -> Range<usize> {
+    let list = settling.with.entry(key).map(|entry| &entry.value);
+    list.and_then(|list| list.items().get(index))
+        .map_or_else(|| settling.place(&[key]), |item| item.at.clone())
 }

@@ -5,9 +5,35 @@ use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::{Declaration, Output, Settling};
+use crate::diagnostic::Code;
+use crate::form::Form;
+use crate::pipeline::StepKind;
 use crate::reference::Reference;
 use crate::units::Span;
+
+pub(crate) const DECLARATION: Declaration = Declaration {
+    name: "filter",
+    summary: "Keeps the interactions that are worth learning from.",
+    prose: "\
+The rules that are written run in this order, whatever the order in the file: `window`, `ranges`, `harm`, `block`, \
+`bots`, `support`, `users`, `k_core`. Each reports rows, users and items before and after it.",
+    outputs: &[Output { name: "main", prose: "The interactions that are left." }],
+    example: "\
+active:
+  uses: filter
+  with:
+    input: events
+    items: catalogue
+    harm: {max: 0.8}
+    bots: {max_per_minute: 60}
+    users: {min_items: 10, within: 10d}
+",
+    form: Form::of::<Settings>,
+    settle,
+};
 
 /// What a filter does. The rules run in the order window, ranges, harm, block, bots, support, users, k_core.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -154,4 +180,39 @@ pub struct Bots {
     /// The most interactions that a person has in one minute of the clock. A user that ever has more is dropped.
     #[schemars(range(min = 1))]
     pub max_per_minute: u64,
+}
+
+/// The settings that are rules.
+const RULES: [&str; 9] = ["window", "ranges", "harm", "block", "bots", "support", "users", "k_core", "items"];
+
+fn settle(canonical: Value, settling: &mut Settling<'_>) -> Option<StepKind> {
+    let settings: Settings = settling.read(canonical)?;
+    if !RULES.into_iter().any(|rule| settling.is_written(rule)) {
+        settling.warn(
+            &["input"],
+            "this `filter` has no rule and keeps every row",
+            "add a rule, or remove the step",
+        );
+    }
+    for (column, bounds) in &settings.ranges {
+        match (bounds.min, bounds.max) {
+            (None, None) => settling.refuse(
+                &["ranges", column],
+                Code::MissingKey,
+                format!("the range of `{column}` has neither `min` nor `max`"),
+                "give one of them, or both",
+            ),
+            (Some(min), Some(max)) if min > max => settling.refuse(
+                &["ranges", column],
+                Code::OutOfRange,
+                format!("the range of `{column}` is empty: `min` {min} is above `max` {max}"),
+                "swap them",
+            ),
+            _ => {}
+        }
+    }
+    if settings.block.as_ref().is_some_and(|block| block.users.is_none() && block.items.is_none()) {
+        settling.refuse(&["block"], Code::MissingKey, "`block` has neither `users` nor `items`", "");
+    }
+    Some(StepKind::Filter(settings))
 }

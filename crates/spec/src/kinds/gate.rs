@@ -1,10 +1,46 @@
 //! `gate`: judges a candidate by rules. Only what passes can be published.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Declaration, Output, Settling};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::form::Form;
 use crate::metric::Metric;
+use crate::pipeline::StepKind;
 use crate::reference::{ModelReference, Reference};
+use crate::tree::Node;
 use crate::units::{Change, Share};
+
+pub(crate) const DECLARATION: Declaration = Declaration {
+    name: "gate",
+    summary: "Judges a candidate by rules. Only what passes can be published.",
+    prose: "\
+Each rule compares one metric with a bar: an absolute one (`min`, `max`), or the ratio to another model (`against` \
+with `max_drop` or `min_gain`), paired user by user. With `confidence` the bar must be met by a bound of the interval, \
+not by the point estimate. Any rule that fails makes the verdict `fail`, else any that is inconclusive makes it \
+`inconclusive`, else it is `pass`. A missing metric, a group without enough users, a model that cannot be compared: \
+never a pass.
+
+Before the first version there is no champion, and rules against it are skipped; a gate that judged no rule does not \
+pass. So give it an absolute rule too, or one against `popularity`.",
+    outputs: &[Output { name: "report", prose: "`gate.json` and `gate.md`: every rule with its numbers, and what decided." }],
+    example: "\
+gate:
+  uses: gate
+  with:
+    evaluation: quality
+    require:
+      - {metric: ndcg@20, against: popularity, min_gain: 10%, confidence: 95%}
+      - {metric: ndcg@20, against: home-feed@champion, max_drop: 1%, confidence: 95%}
+",
+    form: Form::of::<Written>,
+    settle,
+};
 
 /// Which evaluation is judged, by which rules. All must hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,4 +96,174 @@ pub struct Slice {
     pub column: String,
     /// The value of that column, as text.
     pub value: String,
+}
+
+/// `with` as it is written.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    /// The step that evaluated the candidate.
+    #[schemars(extend("x-noctule-role" = "evaluation"))]
+    evaluation: Reference,
+    /// The rules. All must hold.
+    #[schemars(length(min = 1))]
+    require: Vec<WrittenRule>,
+}
+
+/// A rule as it is written: a metric, one bar, and how sure one wants to be.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WrittenRule {
+    /// One of the evaluation's metrics.
+    metric: Metric,
+    /// The metric is at least this.
+    #[serde(default)]
+    min: Option<f64>,
+    /// The metric is at most this.
+    #[serde(default)]
+    max: Option<f64>,
+    /// One of the models that the evaluation compares with; goes with `max_drop` or `min_gain`.
+    #[serde(default)]
+    against: Option<ModelReference>,
+    /// The candidate is at most this much worse than the other: candidate/other − 1 is at least −max_drop.
+    #[serde(default)]
+    max_drop: Option<Share>,
+    /// The candidate is at least this much better than the other: candidate/other − 1 is at least min_gain.
+    #[serde(default)]
+    min_gain: Option<Change>,
+    /// One-sided, above 50% and below 100%: pass when the lower bound lies above the bar, fail when the upper bound
+    /// lies below it, otherwise inconclusive. Without it the point estimate decides.
+    #[serde(default)]
+    confidence: Option<Share>,
+    /// One column of the evaluation's slices and a value, such as `{country: de}`: only these users are judged.
+    #[serde(default)]
+    #[schemars(extend("x-noctule-keys" = "column"))]
+    slice: BTreeMap<String, String>,
+}
+
+fn settle(canonical: Value, settling: &mut Settling<'_>) -> Option<StepKind> {
+    let written: Written = settling.read(canonical)?;
+    let nodes: Vec<Node> =
+        settling.with.entry("require").map(|entry| entry.value.items().to_vec()).unwrap_or_default();
+    let rules = written.require.into_iter().zip(&nodes);
+    let rules: Vec<Option<Rule>> = rules.map(|(rule, node)| settle_rule(rule, node, settling)).collect();
+    let require = rules.into_iter().collect::<Option<Vec<Rule>>>()?;
+    Some(StepKind::Gate(Settings { evaluation: written.evaluation, require }))
+}
+
+fn settle_rule(rule: WrittenRule, node: &Node, settling: &mut Settling<'_>) -> Option<Rule> {
+    let bar = bar(&rule, node, settling)?;
+    let slice = slice(&rule, node, settling);
+    if let Some(confidence) = rule.confidence {
+        check_confidence(rule.metric, confidence, node, settling);
+    }
+    if !rule.metric.is_per_user() && !rule.slice.is_empty() {
+        let message = format!("`{}` has one value for all users, so it takes no `slice`", rule.metric);
+        settling
+            .push(Diagnostic::error(Code::Conflict, message).at(key_at(node, "slice"), "").help("remove it"));
+    }
+    Some(Rule { metric: rule.metric, bar, confidence: rule.confidence, slice })
+}
+
+const BARS: [&str; 4] = ["min", "max", "max_drop", "min_gain"];
+
+fn bar(rule: &WrittenRule, node: &Node, settling: &mut Settling<'_>) -> Option<Bar> {
+    let given: Vec<&str> = BARS.into_iter().filter(|key| node.entry(key).is_some()).collect();
+    if let [first, second, ..] = given[..] {
+        let message = format!("a rule has one bar, and this has `{first}` and `{second}`");
+        settling.push(
+            Diagnostic::error(Code::Conflict, message)
+                .at(key_at(node, second), "")
+                .also(key_at(node, first), "")
+                .help("make two rules of it; all must hold"),
+        );
+        return None;
+    }
+    match (&rule.against, rule.min, rule.max, rule.max_drop, rule.min_gain) {
+        (None, Some(min), ..) => Some(Bar::Min(min)),
+        (None, _, Some(max), ..) => Some(Bar::Max(max)),
+        (Some(against), None, None, Some(drop), _) => Some(Bar::MaxDrop { against: against.clone(), drop }),
+        (Some(against), None, None, None, Some(gain)) => {
+            if gain.fraction() < 0.0 {
+                settling.push(
+                    Diagnostic::error(Code::OutOfRange, format!("`min_gain` is {gain}, which is a loss"))
+                        .at(value_at(node, "min_gain"), "")
+                        .help("write `max_drop` for a loss that is borne"),
+                );
+                return None;
+            }
+            Some(Bar::MinGain { against: against.clone(), gain })
+        }
+        (Some(_), min, ..) if !given.is_empty() => {
+            let key = if min.is_some() { "min" } else { "max" };
+            settling.push(
+                Diagnostic::error(
+                    Code::Conflict,
+                    format!("`{key}` is a bar for the candidate alone, and there is `against`"),
+                )
+                .at(key_at(node, key), "")
+                .also(key_at(node, "against"), "")
+                .help("write `max_drop` or `min_gain` with `against`"),
+            );
+            None
+        }
+        (None, ..) if !given.is_empty() => {
+            settling.push(
+                Diagnostic::error(Code::MissingKey, format!("`{}` needs a model to compare with", given[0]))
+                    .at(key_at(node, given[0]), "")
+                    .help("add `against: popularity`, or a model such as `home-feed@champion`"),
+            );
+            None
+        }
+        _ => {
+            settling.push(
+                Diagnostic::error(Code::MissingKey, "this rule has no bar")
+                    .at(node.at.clone(), "")
+                    .help("add `min` or `max`, or `against` with `max_drop` or `min_gain`"),
+            );
+            None
+        }
+    }
+}
+
+fn slice(rule: &WrittenRule, node: &Node, settling: &mut Settling<'_>) -> Option<Slice> {
+    if node.entry("slice").is_some() && rule.slice.len() != 1 {
+        settling.push(
+            Diagnostic::error(
+                Code::OutOfRange,
+                format!("a slice has one column, and this has {}", rule.slice.len()),
+            )
+            .at(key_at(node, "slice"), "")
+            .help("write one, such as `slice: {country: de}`"),
+        );
+        return None;
+    }
+    let (column, value) = rule.slice.first_key_value()?;
+    Some(Slice { column: column.clone(), value: value.clone() })
+}
+
+fn check_confidence(metric: Metric, confidence: Share, node: &Node, settling: &mut Settling<'_>) {
+    let fraction = confidence.fraction();
+    if !metric.is_per_user() {
+        let message = format!("`{metric}` has one value for all users, so it takes no `confidence`");
+        settling.push(
+            Diagnostic::error(Code::Gate, message).at(key_at(node, "confidence"), "").help("remove it"),
+        );
+    } else if fraction <= 0.5 || fraction >= 1.0 {
+        let diagnostic = Diagnostic::error(
+            Code::OutOfRange,
+            format!("`confidence` is {confidence}; it lies above 50% and below 100%"),
+        )
+        .at(value_at(node, "confidence"), "");
+        let meant = Share::new(1.0 - fraction).filter(|_| fraction > 0.0 && fraction < 0.5);
+        settling.push(diagnostic.maybe_help(meant.map(|meant| format!("did you mean `{meant}`?"))));
+    }
+}
+
+fn key_at(node: &Node, key: &str) -> Range<usize> {
+    node.entry(key).map_or_else(|| node.at.clone(), |entry| entry.key_at.clone())
+}
+
+fn value_at(node: &Node, key: &str) -> Range<usize> {
+    node.entry(key).map_or_else(|| node.at.clone(), |entry| entry.value.at.clone())
 }

@@ -11,3 +11,107 @@ pub mod publish;
 pub mod shell;
 pub mod split;
 pub mod train;
+
+mod settle;
+
+use noctule_artifacts::manifest::OutputForm;
+use serde_json::Value;
+
+use crate::form::Form;
+use crate::pipeline::StepKind;
+
+pub(crate) use settle::Settling;
+
+/// What a kind declares about itself.
+pub(crate) struct Declaration {
+    /// The word that `uses` takes.
+    pub(crate) name: &'static str,
+    /// One sentence.
+    pub(crate) summary: &'static str,
+    /// Paragraphs, in Markdown.
+    pub(crate) prose: &'static str,
+    pub(crate) outputs: &'static [Output],
+    /// A step, as a pipeline writes it.
+    pub(crate) example: &'static str,
+    /// The form of `with`.
+    pub(crate) form: fn() -> Form,
+    /// Makes settings of canonical JSON, once it fits the form, and checks what one setting demands of another.
+    pub(crate) settle: fn(Value, &mut Settling<'_>) -> Option<StepKind>,
+}
+
+/// One of a kind's outputs.
+pub(crate) struct Output {
+    pub(crate) name: &'static str,
+    pub(crate) prose: &'static str,
+}
+
+/// All kinds, in the order in which a pipeline uses them.
+pub(crate) const KINDS: [&Declaration; 9] = [
+    &extract::DECLARATION,
+    &filter::DECLARATION,
+    &dedup::DECLARATION,
+    &split::DECLARATION,
+    &train::DECLARATION,
+    &evaluate::DECLARATION,
+    &gate::DECLARATION,
+    &publish::DECLARATION,
+    &shell::DECLARATION,
+];
+
+/// The kind of a name.
+pub(crate) fn declaration(name: &str) -> Option<&'static Declaration> {
+    KINDS.into_iter().find(|kind| kind.name == name)
+}
+
+/// The names of all kinds.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    KINDS.into_iter().map(|kind| kind.name)
+}
+
+impl StepKind {
+    /// The outputs that these settings give, with their forms.
+    pub fn outputs(&self) -> Vec<(&'static str, OutputForm)> {
+        use OutputForm::{Files, Model, Report, Table};
+        match self {
+            Self::Extract(_) => vec![("main", Table), ("rejected", Table)],
+            Self::Filter(_) => vec![("main", Table)],
+            Self::Dedup(settings) => {
+                let canonical = settings.near.is_some().then_some(("canonical", Table));
+                let items = settings.items.is_some().then_some(("items", Table));
+                [Some(("main", Table)), canonical, items].into_iter().flatten().collect()
+            }
+            Self::Split(settings) => {
+                let validation = settings.validation.is_some().then_some(("validation", Table));
+                [Some(("train", Table)), Some(("test", Table)), validation].into_iter().flatten().collect()
+            }
+            Self::Train(_) => vec![("main", Model)],
+            Self::Evaluate(_) => vec![("report", Report), ("users", Table)],
+            Self::Gate(_) => vec![("report", Report)],
+            Self::Publish(_) => vec![],
+            Self::Shell(settings) => vec![(
+                "main",
+                match settings.output {
+                    shell::Form::Files => Files,
+                    shell::Form::Table => Table,
+                    shell::Form::Model => Model,
+                },
+            )],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_can_be_made_and_every_field_has_prose() {
+        for kind in KINDS {
+            let form = (kind.form)();
+            assert!(!form.fields().is_empty(), "{}", kind.name);
+            for field in form.fields() {
+                assert!(!field.form.prose.is_empty(), "{}.{}", kind.name, field.key);
+            }
+        }
+    }
+}

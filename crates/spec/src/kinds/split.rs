@@ -2,9 +2,38 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::{Declaration, Output, Settling};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::form::Form;
+use crate::pipeline::StepKind;
 use crate::reference::Reference;
 use crate::units::Cut;
+
+pub(crate) const DECLARATION: Declaration = Declaration {
+    name: "split",
+    summary: "Sets interactions apart for training, test and validation.",
+    prose: "\
+The same rows and settings give the same split, whatever the order of the rows: ties in time are broken by user and \
+item. Test rows whose user or item has no training row are dropped and counted. An empty test set, a pair on both \
+sides, and training rows later than the test under `by: time` are errors.",
+    outputs: &[
+        Output { name: "train", prose: "The rows to learn from." },
+        Output { name: "test", prose: "The rows to predict." },
+        Output {
+            name: "validation",
+            prose: "With `validation`: rows cut from the training rows, for choosing settings.",
+        },
+    ],
+    example: "\
+split:
+  uses: split
+  with: {input: active, by: time, test: 1d}
+",
+    form: Form::of::<Settings>,
+    settle,
+};
 
 /// What a split does. Test rows whose user or item has no training row are dropped and counted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -43,4 +72,52 @@ pub enum By {
     Last,
     /// All rows of users drawn at random are test.
     User,
+}
+
+fn settle(canonical: Value, settling: &mut Settling<'_>) -> Option<StepKind> {
+    let settings: Settings = settling.read(canonical)?;
+    if settings.by != By::Last && !settling.is_written("test") {
+        settling.refuse(
+            &["by"],
+            Code::MissingKey,
+            "`split` has no `test`",
+            "say how much becomes test, such as `test: 10%`",
+        );
+    } else {
+        check_cut(settings.by, settings.test, "test", settling);
+    }
+    if let Some(validation) = settings.validation {
+        check_cut(settings.by, validation, "validation", settling);
+    }
+    if settling.is_written("seed") && matches!(settings.by, By::Time | By::Last) {
+        settling.warn(&["seed"], "`seed` has no effect: nothing is drawn at random here", "");
+    }
+    Some(StepKind::Split(settings))
+}
+
+/// Each way of splitting has its own measure.
+fn check_cut(by: By, cut: Cut, key: &str, settling: &mut Settling<'_>) {
+    let (fits, measure) = match by {
+        By::Time => (cut != Cut::Last, "a span of time or a share of the rows, such as `1d` or `10%`"),
+        By::Random => (matches!(cut, Cut::Share(_)), "a share of the rows, such as `10%`"),
+        By::User => (matches!(cut, Cut::Share(_)), "a share of the users, such as `10%`"),
+        By::Last => (cut == Cut::Last, "each user's `last` row"),
+    };
+    if !fits {
+        let message = format!("`{key}` is `{cut}`; under this `by` it is {measure}");
+        let diagnostic = Diagnostic::error(Code::Conflict, message)
+            .at(settling.place(&[key]), "")
+            .also(settling.place(&["by"]), "");
+        settling.push(diagnostic);
+        return;
+    }
+    let (empty, whole) = match cut {
+        Cut::Span(span) => (span.is_zero(), false),
+        Cut::Share(share) => (share.fraction() == 0.0, share.fraction() == 1.0),
+        Cut::Last => (false, false),
+    };
+    if empty || whole {
+        let what = if empty { "nothing" } else { "everything" };
+        settling.refuse(&[key], Code::OutOfRange, format!("`{key}` is `{cut}`, which sets {what} apart"), "");
+    }
 }

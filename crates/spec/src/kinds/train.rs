@@ -2,9 +2,35 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::{Declaration, Output, Settling};
+use crate::diagnostic::Code;
+use crate::form::Form;
 use crate::metric::Metric;
+use crate::pipeline::StepKind;
 use crate::reference::Reference;
+
+pub(crate) const DECLARATION: Declaration = Declaration {
+    name: "train",
+    summary: "Makes a model of interactions.",
+    prose: "\
+`ials` factorises the interactions with implicit alternating least squares, as in Rendle, Krichene, Zhang, Koren 2021, \
+\"Revisiting the Performance of iALS on Item Recommendation Benchmarks\": every row is a positive of weight 1 (a column \
+`value` is ignored), every other pair weighs `unobserved_weight`. `popularity` counts; it is the baseline, and what \
+every model answers with for a user that it does not know.
+
+The same rows, settings and seed give the same bits, whatever the number of threads.",
+    outputs: &[Output { name: "main", prose: "The model, in the documented layout." }],
+    example: "\
+model:
+  uses: train
+  with: {input: split.train, algorithm: ials, factors: 128}
+  resources: {cpu: 8, memory: 32Gi}
+",
+    form: Form::of::<Settings>,
+    settle,
+};
 
 /// What is trained, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -115,4 +141,40 @@ mod defaults {
     pub(super) fn patience() -> u32 {
         2
     }
+}
+
+/// The settings that only factor models have.
+const OF_FACTOR_MODELS: [&str; 9] = [
+    "factors",
+    "epochs",
+    "regularisation",
+    "nu",
+    "unobserved_weight",
+    "init_stddev",
+    "weight",
+    "seed",
+    "early_stop",
+];
+
+fn settle(canonical: Value, settling: &mut Settling<'_>) -> Option<StepKind> {
+    let settings: Settings = settling.read(canonical)?;
+    if settings.algorithm == Algorithm::Popularity {
+        for key in OF_FACTOR_MODELS {
+            if settling.is_written(key) {
+                settling.warn(
+                    &[key],
+                    format!("`{key}` has no effect: `popularity` only counts"),
+                    "remove it",
+                );
+            }
+        }
+    } else if settings.init_stddev == 0.0 {
+        settling.refuse(
+            &["init_stddev"],
+            Code::OutOfRange,
+            "`init_stddev` is 0, and factors that start at zero stay there",
+            "use a small number, such as `0.1`",
+        );
+    }
+    Some(StepKind::Train(settings))
 }

@@ -1,0 +1,389 @@
+//! What is wrong, where, and what to do: one diagnostic per finding, shown with its line and a caret.
+
+use std::fmt;
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+use crate::source::{SourceText, showable};
+
+/// How grave a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The pipeline cannot be run.
+    Error,
+    /// It can, and probably not as meant.
+    Warning,
+}
+
+/// What kind of finding it is: a fixed word to search for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Code {
+    FileTooLarge,
+    NotUtf8,
+    Empty,
+    Syntax,
+    TooComplex,
+    UnknownKey,
+    DuplicateKey,
+    MissingKey,
+    WrongType,
+    OutOfRange,
+    BadValue,
+    Conflict,
+    Template,
+    Param,
+    UnknownStep,
+    UnknownOutput,
+    WrongStep,
+    Cycle,
+    Gate,
+    Publish,
+    Sql,
+    LooksSecret,
+    Unused,
+    Internal,
+}
+
+impl Code {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::FileTooLarge => "file-too-large",
+            Self::NotUtf8 => "not-utf8",
+            Self::Empty => "empty",
+            Self::Syntax => "syntax",
+            Self::TooComplex => "too-complex",
+            Self::UnknownKey => "unknown-key",
+            Self::DuplicateKey => "duplicate-key",
+            Self::MissingKey => "missing-key",
+            Self::WrongType => "wrong-type",
+            Self::OutOfRange => "out-of-range",
+            Self::BadValue => "bad-value",
+            Self::Conflict => "conflict",
+            Self::Template => "template",
+            Self::Param => "param",
+            Self::UnknownStep => "unknown-step",
+            Self::UnknownOutput => "unknown-output",
+            Self::WrongStep => "wrong-step",
+            Self::Cycle => "cycle",
+            Self::Gate => "gate",
+            Self::Publish => "publish",
+            Self::Sql => "sql",
+            Self::LooksSecret => "looks-secret",
+            Self::Unused => "unused",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// A place in the source, and what is to be said about it; no text for a caret alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// Bytes of the text, a byte-order mark not counted.
+    pub range: Range<usize>,
+    pub text: String,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    pub severity: Severity,
+    pub code: Code,
+    pub message: String,
+    /// Where it is; `None` when it is about the whole, or about the command line.
+    pub primary: Option<Label>,
+    /// Places that explain it, such as the other definition.
+    pub secondary: Vec<Label>,
+    /// What to do, each a sentence.
+    pub help: Vec<String>,
+    /// Whether the line is kept out of sight, because it may hold a secret.
+    pub hidden: bool,
+}
+
+/// How findings are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    Plain,
+    /// With ANSI colours.
+    Ansi,
+}
+
+impl Diagnostic {
+    pub(crate) fn error(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            code,
+            message: message.into(),
+            primary: None,
+            secondary: Vec::new(),
+            help: Vec::new(),
+            hidden: false,
+        }
+    }
+
+    /// Shows where it is and not what stands there.
+    pub(crate) fn hidden(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+
+    pub(crate) fn warning(code: Code, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, message) }
+    }
+
+    pub(crate) fn at(mut self, range: Range<usize>, text: impl Into<String>) -> Self {
+        self.primary = Some(Label { range, text: text.into() });
+        self
+    }
+
+    pub(crate) fn also(mut self, range: Range<usize>, text: impl Into<String>) -> Self {
+        self.secondary.push(Label { range, text: text.into() });
+        self
+    }
+
+    pub(crate) fn help(mut self, text: impl Into<String>) -> Self {
+        self.help.push(text.into());
+        self
+    }
+
+    pub(crate) fn maybe_help(self, text: Option<String>) -> Self {
+        match text {
+            Some(text) => self.help(text),
+            None => self,
+        }
+    }
+
+    /// The finding as people see it: message, file, line, column, the line itself with a caret, and the remedy.
+    pub fn render(&self, source: &SourceText, style: Style) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let title = level.primary_title(self.message.as_str()).id(self.code.word());
+        let text = source.shown();
+        let mut group = match &self.primary {
+            Some(primary) if self.hidden => {
+                let (line, column) = source.line_and_column(primary.range.start);
+                title.element(Origin::path(source.name()).line(line).char_column(column))
+            }
+            Some(primary) => title.element(self.snippet(source, &text, primary)),
+            None => Group::with_title(title),
+        };
+        for help in &self.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        let renderer = match style {
+            Style::Plain => Renderer::plain(),
+            Style::Ansi => Renderer::styled(),
+        };
+        renderer.term_width(WIDTH).render(&[group])
+    }
+
+    /// The lines from the first to the last place that is pointed at; those between are folded.
+    fn snippet<'a>(
+        &'a self,
+        source: &'a SourceText,
+        text: &'a str,
+        primary: &'a Label,
+    ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+        let labels = || std::iter::once(primary).chain(&self.secondary);
+        let ranges: Vec<_> = labels().map(|label| showable(text, &label.range)).collect();
+        let first = ranges.iter().map(|range| range.start).min().unwrap_or(0);
+        let last = ranges.iter().map(|range| range.end).max().unwrap_or(0);
+        let from = text[..first].rfind('\n').map_or(0, |at| at + 1);
+        let to = text[last..].find('\n').map_or(text.len(), |at| last + at + 1);
+        let line = text[..from].matches('\n').count() + 1;
+        let annotations = labels().zip(ranges).enumerate().map(|(index, (label, range))| {
+            let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let annotation = kind.span(range.start - from..range.end - from);
+            if label.text.is_empty() { annotation } else { annotation.label(label.text.as_str()) }
+        });
+        Snippet::source(&text[from..to]).line_start(line).path(source.name()).annotations(annotations)
+    }
+}
+
+/// Wide enough for what people write; longer lines are cut around the caret.
+const WIDTH: usize = 120;
+
+/// Findings in the order of their places; those without a place come first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+/// More findings than this say nothing new.
+const MOST_SHOWN: usize = 100;
+
+impl Diagnostics {
+    pub(crate) fn new(mut findings: Vec<Diagnostic>) -> Self {
+        findings.sort_by_key(|finding| {
+            (finding.primary.as_ref().map(|label| label.range.start), finding.severity)
+        });
+        findings.dedup();
+        Self(findings)
+    }
+
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.0.iter()
+    }
+
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// All findings as people see them, an empty line between two, and how many they are.
+    pub fn render(&self, source: &SourceText, style: Style) -> String {
+        let mut text = String::new();
+        for finding in self.0.iter().take(MOST_SHOWN) {
+            text.push_str(&finding.render(source, style));
+            text.push_str("\n\n");
+        }
+        if self.0.len() > MOST_SHOWN {
+            text.push_str(&format!("... and {} more\n\n", self.0.len() - MOST_SHOWN));
+        }
+        text.push_str(&self.summary(source));
+        text.push('\n');
+        text
+    }
+
+    fn summary(&self, source: &SourceText) -> String {
+        let errors = self.0.iter().filter(|finding| finding.severity == Severity::Error).count();
+        let warnings = self.0.len() - errors;
+        let count = |number: usize, what: &str| match number {
+            0 => None,
+            1 => Some(format!("1 {what}")),
+            _ => Some(format!("{number} {what}s")),
+        };
+        let counts: Vec<_> =
+            [count(errors, "error"), count(warnings, "warning")].into_iter().flatten().collect();
+        format!("{}: {}", source.name(), counts.join(", "))
+    }
+}
+
+impl From<Vec<Diagnostic>> for Diagnostics {
+    fn from(findings: Vec<Diagnostic>) -> Self {
+        Self::new(findings)
+    }
+}
+
+impl IntoIterator for Diagnostics {
+    type Item = Diagnostic;
+    type IntoIter = std::vec::IntoIter<Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let messages: Vec<&str> = self.0.iter().map(|finding| finding.message.as_str()).collect();
+        f.write_str(&messages.join("; "))
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+/// What somebody wrote, for use in a message: in backticks, short, on one line, without control characters.
+pub(crate) fn quoted(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut shown = String::from("`");
+    for (index, character) in text.chars().enumerate() {
+        if index == LONGEST {
+            shown.push_str("...");
+            break;
+        }
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown.push('`');
+    shown
+}
+
+/// The nearest of some words, if one is near enough to be what was meant.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.chars().count() > 100 {
+        return None;
+    }
+    let lower = word.to_lowercase();
+    // One wrong letter of two is half of the word.
+    let enough = if word.len() <= 3 { 0.5 } else { 0.6 };
+    let likeness = |candidate: &str| {
+        let candidate = candidate.to_lowercase();
+        let edits = strsim::normalized_damerau_levenshtein(&lower, &candidate);
+        edits.max(strsim::jaro_winkler(&lower, &candidate) - 0.15)
+    };
+    known
+        .into_iter()
+        .map(|candidate| (likeness(candidate), candidate))
+        .filter(|(score, _)| *score >= enough)
+        .max_by(|(left, _), (right, _)| left.total_cmp(right))
+        .map(|(_, candidate)| candidate)
+}
+
+/// `did you mean ...?` for the nearest word; else the words themselves, when they are few.
+pub(crate) fn meant_or_listed<'a>(word: &str, known: &[&'a str]) -> Option<String> {
+    if let Some(near) = nearest(word, known.iter().copied()) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    listed(known).map(|list| format!("it may be one of {list}"))
+}
+
+/// Words in backticks with commas between; `None` when there are none, or too many to help.
+pub(crate) fn listed(known: &[&str]) -> Option<String> {
+    let few = (1..=24).contains(&known.len());
+    few.then(|| known.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_shown_with_its_line() {
+        let source = SourceText::new("p.yaml", "a: 1\r\n\tb: ünï 2\r\nc: 3\r\n");
+        let start = source.shown().find('2').unwrap();
+        let shown = Diagnostic::error(Code::BadValue, "no")
+            .at(start..start + 1, "this")
+            .also(0..1, "see here")
+            .help("do better")
+            .render(&source, Style::Plain);
+        insta::assert_snapshot!(shown, @r"
+        error[bad-value]: no
+         --> p.yaml:2:9
+          |
+        1 | a: 1
+          | - see here
+        2 |     b: ünï 2
+          |            ^ this
+          |
+          = help: do better
+        ");
+    }
+
+    #[test]
+    fn long_lines_are_cut_around_the_caret() {
+        let text = format!("a: {}!{}", "x".repeat(5000), "y".repeat(5000));
+        let source = SourceText::new("p.yaml", text);
+        let shown = Diagnostic::error(Code::BadValue, "no").at(5003..5004, "").render(&source, Style::Plain);
+        assert!(shown.lines().all(|line| line.chars().count() < 160), "{shown}");
+        assert!(shown.contains("x!y"), "{shown}");
+    }
+
+    #[test]
+    fn near_words_are_found_and_far_ones_are_not() {
+        let known = ["factors", "epochs", "regularisation"];
+        assert_eq!(nearest("factor", known), Some("factors"));
+        assert_eq!(nearest("regularization", known), Some("regularisation"));
+        assert_eq!(nearest("Epochs", known), Some("epochs"));
+        assert_eq!(nearest("banana", known), None);
+        assert_eq!(nearest(&"x".repeat(100_000), known), None);
+    }
+
+    #[test]
+    fn hostile_text_is_quoted_safely() {
+        assert_eq!(quoted("a\u{1b}[31m\n"), "`a\\u{1b}[31m\\n`");
+        assert_eq!(quoted(&"é".repeat(500)).chars().count(), 65);
+    }
+}

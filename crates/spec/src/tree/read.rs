@@ -1,0 +1,233 @@
+//! From YAML text to a tree, within bounds.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_yaml::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
+use serde_yaml::{Location, Spanned};
+
+use super::refusal::refusal;
+use super::{Entry, Node, Value};
+use crate::diagnostic::{Code, Diagnostic, quoted};
+
+/// Bounds of what is read. A pipeline of a thousand steps stays below half of each.
+pub(super) mod bounds {
+    pub(in crate::tree) const NODES: usize = 20_000;
+    pub(in crate::tree) const DEPTH: usize = 64;
+    pub(in crate::tree) const ANCHORS: usize = 200;
+    pub(in crate::tree) const ALIASES: usize = 1_000;
+}
+
+/// Reads a file of one document. What is wrong with single nodes is added to `findings`; what stops the reading is
+/// returned.
+pub(crate) fn read(text: &str, findings: &mut Vec<Diagnostic>) -> Result<Node, Diagnostic> {
+    let spanned: Spanned<Raw> =
+        serde_yaml::from_str_with_options(text, options()).map_err(|error| refusal(text, &error))?;
+    Ok(Composer { text, findings }.node(spanned))
+}
+
+fn options() -> serde_yaml::Options {
+    serde_yaml::options! {
+        budget: serde_yaml::budget! {
+            max_nodes: bounds::NODES,
+            max_events: 4 * bounds::NODES,
+            max_depth: bounds::DEPTH,
+            flow_nesting_limit: bounds::DEPTH,
+            max_anchors: bounds::ANCHORS,
+            max_aliases: bounds::ALIASES,
+            max_merge_keys: bounds::ALIASES,
+            max_recorded_anchor_events: 4 * bounds::NODES,
+            max_recorded_anchor_bytes: crate::source::LARGEST_FILE,
+            max_total_scalar_bytes: 4 * crate::source::LARGEST_FILE,
+            max_documents: 2,
+            max_inclusion_depth: 0,
+            enforce_alias_anchor_ratio: false,
+        },
+        alias_limits: serde_yaml::alias_limits! {
+            max_total_replayed_events: 4 * bounds::NODES,
+            max_replay_stack_depth: bounds::DEPTH,
+            max_alias_expansions_per_anchor: bounds::ALIASES,
+        },
+        // Found here, so that both places can be shown.
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        // `no`, `on` and `off` are words, 0755 and 1_000 are texts.
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        reject_unsupported_tags: true,
+        emit_comments: false,
+        with_snippet: false,
+    }
+}
+
+/// A node as the parser hands it over.
+enum Raw {
+    Scalar(Value),
+    List(Vec<Spanned<Raw>>),
+    Mapping(Vec<(Spanned<Raw>, Spanned<Raw>)>),
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML node")
+    }
+
+    fn visit_unit<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Scalar(Value::Null))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
+        Ok(Raw::Scalar(Value::Boolean(value)))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
+        Ok(Raw::Scalar(Value::Integer(value.into())))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
+        Ok(Raw::Scalar(Value::Integer(value.into())))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
+        Ok(Raw::Scalar(Value::Float(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
+        Ok(Raw::Scalar(Value::Text(value.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element()? {
+            items.push(item);
+        }
+        Ok(Raw::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = access.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Raw::Mapping(entries))
+    }
+}
+
+struct Composer<'a> {
+    text: &'a str,
+    findings: &'a mut Vec<Diagnostic>,
+}
+
+impl Composer<'_> {
+    fn node(&mut self, spanned: Spanned<Raw>) -> Node {
+        let at = self.range(spanned.referenced);
+        let written = self.range(spanned.defined);
+        let value = match spanned.value {
+            Raw::Scalar(value) => self.scalar(value, &written),
+            Raw::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
+            Raw::Mapping(entries) => Value::Mapping(self.entries(entries)),
+        };
+        Node { value, defined: (written != at).then_some(written), at, template: None }
+    }
+
+    /// A whole number beyond 64 bits comes as a rounded double; its digits stand in the source.
+    fn scalar(&self, value: Value, written: &Range<usize>) -> Value {
+        let Value::Float(_) = value else {
+            return value;
+        };
+        let digits = self.text.get(written.clone()).unwrap_or_default();
+        let whole = digits.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        match digits.parse::<i128>() {
+            Ok(number) if whole => Value::Integer(number),
+            _ => value,
+        }
+    }
+
+    fn entries(&mut self, raw: Vec<(Spanned<Raw>, Spanned<Raw>)>) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
+        let mut seen = std::collections::BTreeMap::new();
+        for (key, value) in raw {
+            let key_at = self.range(key.referenced);
+            let Some(key) = self.key(&key, &key_at, &value) else {
+                continue;
+            };
+            if let Some(first) = seen.get(&key) {
+                self.findings.push(duplicate(&key, key_at, Range::clone(first)));
+                continue;
+            }
+            seen.insert(key.clone(), key_at.clone());
+            let value = self.node(value);
+            entries.push(Entry { key, key_at, value });
+        }
+        entries
+    }
+
+    /// A key as text: `1` and `true` may be keys too, written as they stand.
+    fn key(&mut self, key: &Spanned<Raw>, at: &Range<usize>, value: &Spanned<Raw>) -> Option<String> {
+        match &key.value {
+            Raw::Scalar(Value::Text(text)) => Some(text.clone()),
+            Raw::Scalar(_) => Some(self.text.get(self.range(key.defined)).unwrap_or_default().to_owned()),
+            Raw::Mapping(_) if matches!(value.value, Raw::Scalar(Value::Null)) => {
+                let brace = at.start.saturating_sub(1)..at.end;
+                self.findings.push(
+                    Diagnostic::error(Code::Syntax, "a template that is not quoted is a mapping to YAML")
+                        .at(brace, "")
+                        .help("put it in quotes: \"{{ ... }}\""),
+                );
+                None
+            }
+            Raw::Mapping(_) | Raw::List(_) => {
+                self.findings.push(
+                    Diagnostic::error(Code::Syntax, "a key must be text, not a list or a mapping")
+                        .at(at.clone(), ""),
+                );
+                None
+            }
+        }
+    }
+
+    fn range(&self, location: Location) -> Range<usize> {
+        range_of(self.text, location)
+    }
+}
+
+fn duplicate(key: &str, second: Range<usize>, first: Range<usize>) -> Diagnostic {
+    Diagnostic::error(Code::DuplicateKey, format!("{} is there twice", quoted(key)))
+        .at(second, "again here")
+        .also(first, "first here")
+        .help("remove one of them")
+}
+
+/// The bytes that a location covers, without the white space that follows a block.
+pub(super) fn range_of(text: &str, location: Location) -> Range<usize> {
+    let span = location.span();
+    let (Some(start), Some(length)) = (span.byte_offset(), span.byte_len()) else {
+        return position_of(text, location);
+    };
+    let start = (start as usize).min(text.len());
+    let end = start.saturating_add(length as usize).min(text.len());
+    let covered = text.get(start..end).unwrap_or_default();
+    start..start + covered.trim_end().len()
+}
+
+/// The place of a line and column, for locations without byte offsets.
+fn position_of(text: &str, location: Location) -> Range<usize> {
+    let line = location.line().saturating_sub(1) as usize;
+    let column = location.column().saturating_sub(1) as usize;
+    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let rest = text[start..].split_inclusive('\n').next().unwrap_or_default();
+    let inside: usize = rest.chars().take(column).map(char::len_utf8).sum();
+    start + inside..start + inside
+}
