@@ -21,10 +21,21 @@ pub(crate) struct DayCatalogue {
     day: Day,
     /// In order of cluster, then of serial.
     shown: Vec<Shown>,
-    /// Per cluster, where its items begin in `shown`, and the choice among them.
-    shelves: Vec<(u32, Alias)>,
-    everything: Alias,
+    /// The ids of `shown`, close together.
+    ids: Vec<i64>,
+    shelves: Vec<Shelf>,
+    everything: Shelf,
 }
+
+/// Items that stand together, and the choice among them by popularity.
+struct Shelf {
+    /// Index of the first.
+    start: u32,
+    choice: Alias,
+}
+
+/// Picks before a shelf counts as having nothing new; of a full one, 98 in a hundred have.
+const TRIES: u32 = 128;
 
 impl DayCatalogue {
     pub fn new(world: &World, day: Day) -> DayCatalogue {
@@ -38,40 +49,46 @@ impl DayCatalogue {
                 }
             }
         }
-        let mut all = Vec::new();
+        let mut all: Vec<Shown> = Vec::new();
         let mut weights = Vec::new();
         let mut shelves = Vec::new();
         for shelf in by_cluster {
             let own: Vec<f64> = shelf.iter().map(|(_, weight)| *weight).collect();
-            shelves.push((all.len() as u32, Alias::new(&own)));
+            shelves.push(Shelf { start: all.len() as u32, choice: Alias::new(&own) });
             all.extend(shelf.iter().map(|(item, _)| *item));
             weights.extend(own);
         }
-        DayCatalogue { day, shown: all, shelves, everything: Alias::new(&weights) }
+        DayCatalogue {
+            day,
+            ids: all.iter().map(|item| item.item_id).collect(),
+            shown: all,
+            shelves,
+            everything: Shelf { start: 0, choice: Alias::new(&weights) },
+        }
     }
 
     pub fn item(&self, index: u32) -> &Shown {
         &self.shown[index as usize]
     }
 
-    /// An item that the feed offers to `user`: of `cluster` when one is given and has any,
-    /// else of all.
+    /// An item that the feed offers to `user`: of `cluster` when it is given and has something
+    /// new, else of all; `None` when there is nothing new at all. `shown` is what this visit
+    /// has had.
     ///
-    /// A feed does not show the same thing every day. Without a memory of other days, each
-    /// pair of user and item is on for eight days in a row out of 32.
-    pub fn offer(&self, user: i64, cluster: Option<u8>, draw: &mut Draw) -> u32 {
-        let (base, alias) = match cluster.map(|cluster| &self.shelves[cluster as usize]) {
-            Some((base, alias)) if !alias.is_empty() => (*base, alias),
-            _ => (0, &self.everything),
-        };
-        let mut index = base + alias.pick(draw);
-        for _ in 0..24 {
-            if self.is_on(user, self.shown[index as usize].item_id) {
-                break;
-            }
-            index = base + alias.pick(draw);
-        }
-        index
+    /// A feed does not show what was seen lately. Without a memory of other days, each pair of
+    /// user and item has one day in 32 on which it may meet; so a pair met in the past month is
+    /// never met again in it.
+    pub fn offer(&self, user: i64, cluster: Option<u8>, shown: &[u32], draw: &mut Draw) -> Option<u32> {
+        let own = cluster.map(|cluster| &self.shelves[cluster as usize]);
+        own.filter(|shelf| !shelf.choice.is_empty())
+            .and_then(|shelf| self.pick_new(shelf, user, shown, draw))
+            .or_else(|| self.pick_new(&self.everything, user, shown, draw))
+    }
+
+    fn pick_new(&self, shelf: &Shelf, user: i64, shown: &[u32], draw: &mut Draw) -> Option<u32> {
+        (0..TRIES)
+            .map(|_| shelf.start + shelf.choice.pick(draw))
+            .find(|index| self.may_meet(user, self.ids[*index as usize]) && !shown.contains(index))
     }
 
     /// Any item, each as likely: what a bot watches.
@@ -79,9 +96,10 @@ impl DayCatalogue {
         draw.below(self.shown.len() as u32)
     }
 
-    fn is_on(&self, user: i64, item: i64) -> bool {
+    #[inline]
+    fn may_meet(&self, user: i64, item: i64) -> bool {
         let phase = mix(user as u64, item as u64) as i64;
-        phase.wrapping_add(self.day) & 31 < 8
+        phase.wrapping_add(self.day) & 31 == 0
     }
 }
 

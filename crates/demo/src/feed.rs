@@ -48,7 +48,7 @@ pub(crate) struct Row {
 }
 
 /// Share of exposures that come from the shop's general popularity, not the viewer's tastes.
-const EXPLORED: f64 = 0.15;
+const EXPLORED: f64 = 0.2;
 const MICROS: f64 = 1_000_000.0;
 /// Seconds between two exposures, at least: nobody sees more than six in a minute.
 const SHORTEST_GAP: f64 = 12.0;
@@ -65,8 +65,12 @@ pub(crate) fn play(
         Manner::Browse { exposures } => {
             let visitor = &visitors[visit.visitor as usize];
             let mut at = f64::from(visit.start) + draw.unit();
+            let mut shown = Vec::with_capacity(exposures as usize);
             for position in 0..exposures {
-                let item = offer(visitor, catalogue, draw);
+                let Some(item) = offer(visitor, catalogue, &shown, draw) else {
+                    break;
+                };
+                shown.push(item);
                 let watched_ds = watch(visitor, catalogue.item(item), position, draw);
                 let seen = f64::from(watched_ds.unwrap_or(0)) / 10.0;
                 let gap = (seen + 3.0 + 5.0 * draw.unit()).max(SHORTEST_GAP);
@@ -92,7 +96,7 @@ pub(crate) fn play(
     }
 }
 
-fn offer(visitor: &Visitor, catalogue: &DayCatalogue, draw: &mut Draw) -> u32 {
+fn offer(visitor: &Visitor, catalogue: &DayCatalogue, shown: &[u32], draw: &mut Draw) -> Option<u32> {
     let cluster = if draw.chance(EXPLORED) {
         None
     } else {
@@ -100,7 +104,7 @@ fn offer(visitor: &Visitor, catalogue: &DayCatalogue, draw: &mut Draw) -> u32 {
         let place = visitor.bounds.iter().position(|bound| bits <= *bound);
         Some(visitor.clusters[place.unwrap_or(0)])
     };
-    catalogue.offer(visitor.user_id, cluster, draw)
+    catalogue.offer(visitor.user_id, cluster, shown, draw)
 }
 
 /// How long the item is watched, in tenths of a second; `None` when it is scrolled past.
@@ -108,10 +112,10 @@ fn offer(visitor: &Visitor, catalogue: &DayCatalogue, draw: &mut Draw) -> u32 {
 fn watch(visitor: &Visitor, item: &Shown, position: u32, draw: &mut Draw) -> Option<u16> {
     let affinity = f64::from(dot(&visitor.taste, &item.taste));
     let patience = 1.0 / (1.0 + 0.02 * f64::from(position));
-    if !draw.chance((0.5 + 0.45 * affinity) * patience) {
+    if !draw.chance((0.66 + 0.33 * affinity) * patience) {
         return None;
     }
-    let hold = 2.4 * (affinity - 0.45) + f64::from(item.pull) + 0.7 * draw.normal();
+    let hold = 3.0 * (affinity - 0.35) + f64::from(item.pull) + 0.7 * draw.normal();
     let share = squash(hold);
     let share = if share > 0.93 { 1.0 } else { share };
     Some((share * f64::from(item.duration_ds) + 0.5) as u16)

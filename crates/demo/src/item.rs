@@ -124,7 +124,7 @@ fn draw_groups(draw: &mut Draw) -> Vec<Group> {
 fn draw_item(world: &World, serial: i64, draw: &mut Draw) -> Item {
     let cluster = world.supply.pick(draw) as u8;
     let centre = world.centres[cluster as usize];
-    let taste = unit_vector(centre.map(|x| x + 0.22 * draw.normal() as f32));
+    let taste = unit_vector(centre.map(|x| x + 0.25 * draw.normal() as f32));
     // The quantile function of a Zipf law with exponent 0.8, cut at one in two thousand.
     let weight = libm::pow(draw.unit().max(0.0005), -0.8);
     let posted_on = world.items.birthday(serial);

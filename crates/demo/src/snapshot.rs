@@ -86,7 +86,7 @@ fn take_blocks(blocks: &mut RangeInclusive<i64>) -> RangeInclusive<i64> {
 }
 
 fn items_batch(rows: &[(Item, Text)]) -> RecordBatch {
-    let category = |item: &Item| CATEGORIES[item.cluster as usize / 2];
+    let category = |item: &Item| CATEGORIES[item.cluster as usize];
     let columns: Vec<ArrayRef> = vec![
         Arc::new(Int64Array::from_iter_values(rows.iter().map(|(item, _)| item.serial))),
         Arc::new(StringArray::from_iter_values(rows.iter().map(|(_, text)| &text.title))),

@@ -52,9 +52,8 @@ impl Text {
 /// The texts of the 64 items of a block.
 pub(crate) fn draw_texts(world: &World, block: i64, items: &ItemBlock) -> Vec<Text> {
     let mut draw = Draw::new(world.seed(), Purpose::ItemTexts, 0, block);
-    let mut texts: Vec<Text> = (0..BLOCK as usize)
-        .map(|slot| draw_text(items.items[slot].cluster as usize / 2, &mut draw))
-        .collect();
+    let mut texts: Vec<Text> =
+        (0..BLOCK as usize).map(|slot| draw_text(items.items[slot].cluster as usize, &mut draw)).collect();
     for group in &items.groups {
         write_group(&mut texts, group, &mut draw);
     }

@@ -7,8 +7,12 @@ use crate::world::{Taste, World, unit_vector, wave};
 pub(crate) const BLOCK: i64 = 64;
 /// Clusters that a user cares for.
 pub(crate) const TASTES: usize = 3;
-/// Spread of the log-normal activity: few are heavy, most are casual.
-const ACTIVITY_SPREAD: f64 = 0.9;
+/// Share of users who drop in now and then; the others have the habit of coming.
+const CASUAL: f64 = 0.38;
+/// Visits of a casual user relative to the mean user's.
+const CASUAL_ACTIVITY: f64 = 0.06;
+/// Spread of the log-normal part of a regular's activity: a few are very heavy.
+const ACTIVITY_SPREAD: f64 = 1.0;
 
 #[derive(Clone, Debug)]
 pub(crate) struct User {
@@ -65,8 +69,7 @@ fn draw_user(world: &World, serial: i64, draw: &mut Draw) -> User {
     let clusters: [u8; TASTES] = std::array::from_fn(|_| world.demand.pick(draw) as u8);
     let first = clusters[0] as usize;
     let age_band = world.age_band(first, draw);
-    let normal = draw.normal();
-    let activity = libm::exp(ACTIVITY_SPREAD * normal - 0.5 * ACTIVITY_SPREAD * ACTIVITY_SPREAD);
+    let activity = draw_activity(draw);
     let signed_up_on = world.users.birthday(serial);
     User {
         serial,
@@ -84,7 +87,18 @@ fn draw_user(world: &World, serial: i64, draw: &mut Draw) -> User {
     }
 }
 
-/// One user in this many is a bot; a shop of any size has some.
+/// Relative to the mean user's, which is 1. Regulars have a floor, so that few of them waver
+/// around what a pipeline may call active.
+fn draw_activity(draw: &mut Draw) -> f64 {
+    let (casual, normal) = (draw.chance(CASUAL), draw.normal());
+    if casual {
+        return CASUAL_ACTIVITY;
+    }
+    let tail = libm::exp(ACTIVITY_SPREAD * normal - 0.5 * ACTIVITY_SPREAD * ACTIVITY_SPREAD);
+    (0.6 + 0.4 * tail) * (1.0 - CASUAL * CASUAL_ACTIVITY) / (1.0 - CASUAL)
+}
+
+/// One user in this many is a bot. A small shop always has one or two that are active.
 fn bot_stride(world: &World) -> i64 {
-    i64::from(world.settings.users / 4).min(2_500)
+    i64::from(world.settings.users / 2).min(2_500)
 }

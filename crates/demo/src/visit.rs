@@ -9,9 +9,11 @@ pub(crate) const SECONDS_PER_DAY: u32 = 86_400;
 
 /// Mean exposures in a visit, and rows that one exposure leaves in the log; measured, so that
 /// `events` of the settings is met.
-const EXPOSURES_A_VISIT: f64 = 10.0;
-const ROWS_AN_EXPOSURE: f64 = 1.93;
-const LONGEST_VISIT: u32 = 60;
+const EXPOSURES_A_VISIT: f64 = 7.0;
+const ROWS_AN_EXPOSURE: f64 = 1.66;
+const LONGEST_VISIT: u32 = 50;
+/// Probability that a user comes on a day at all.
+const COMING: f64 = 0.8;
 
 /// Share of a day's visits by hour of the viewer's own clock.
 const HOURS: [f64; 24] = [
@@ -108,7 +110,9 @@ fn mean_visits(world: &World, day: Day) -> f64 {
 
 fn draw_visits(user: &User, mean_visits: f64, hours: &Alias, draw: &mut Draw) -> Vec<Visit> {
     let mean = (user.activity * mean_visits).min(200.0);
-    let count = draw.poisson(libm::exp(-mean));
+    // People have habits: they come or not, and when they do, about as often as ever.
+    let comes = draw.chance(COMING);
+    let count = (mean / COMING + draw.unit()) as u32 * u32::from(comes);
     let offset = COUNTRIES[user.country as usize].1;
     let mut visits: Vec<Visit> = (0..count)
         .map(|_| {
@@ -129,12 +133,12 @@ fn draw_visits(user: &User, mean_visits: f64, hours: &Alias, draw: &mut Draw) ->
     visits
 }
 
-/// One or two bursts, each beginning on a full minute.
+/// One or two bursts of two minutes, each beginning on a full minute.
 fn draw_bursts(draw: &mut Draw) -> Vec<Visit> {
     let mut minute = draw.below(700);
     (0..1 + draw.below(2))
         .map(|_| {
-            let minutes = 2 + draw.below(3);
+            let minutes = 2;
             let start = minute * 60;
             minute += 10 + draw.below(700);
             Visit { start, until: start + minutes * 60, visitor: 0, manner: Manner::Burst { minutes } }

@@ -6,11 +6,11 @@ use crate::settings::Settings;
 
 /// Dimensions of the taste space.
 pub(crate) const DIMS: usize = 8;
-pub(crate) const CLUSTERS: usize = 24;
+pub(crate) const CLUSTERS: usize = 12;
 pub(crate) type Taste = [f32; DIMS];
 
-/// Two neighbouring clusters make a category.
-pub(crate) const CATEGORIES: [&str; CLUSTERS / 2] = [
+/// What each cluster is called.
+pub(crate) const CATEGORIES: [&str; CLUSTERS] = [
     "cooking",
     "travel",
     "music",
