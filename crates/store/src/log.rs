@@ -101,7 +101,7 @@ impl Store {
     /// A run's events after the one with this number.
     pub async fn load_after(&self, run: &RunId, after: u64) -> Result<Vec<Logged>, StoreError> {
         let mut session = self.database.read("read a run's log").await?;
-        last_event(&mut session, run).await?;
+        let last = last_event(&mut session, run).await?;
         let rows = session
             .all(
                 sqlx::query(
@@ -112,14 +112,18 @@ impl Store {
                 .bind(column(after)),
             )
             .await?;
+        let missing = |sequence| StoreError::Corrupt {
+            place: self.database.place.clone(),
+            what: format!("event {sequence} of run {run} is missing from its log"),
+        };
+        if rows.len() as u64 != last.saturating_sub(after) {
+            return Err(missing(last));
+        }
         let mut events = Vec::with_capacity(rows.len());
         for (row, sequence) in rows.iter().zip(after + 1..) {
             let fields = Fields::of(row, session.place());
             if fields.count("sequence")? != sequence {
-                return Err(StoreError::Corrupt {
-                    place: session.place().to_owned(),
-                    what: format!("event {sequence} of run {run} is missing from its log"),
-                });
+                return Err(missing(sequence));
             }
             let event = record::decode(fields.small("format")?, &fields.bytes("bytes")?)?;
             events.push(Logged { sequence, at: fields.parsed("at")?, event });

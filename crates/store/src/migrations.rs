@@ -15,11 +15,10 @@ pub(crate) const KNOWN: i64 = STEPS.len() as i64;
 
 /// Brings the database to the known schema, in one transaction that no other writer can enter.
 pub(crate) async fn migrate(database: &Database) -> Result<(), StoreError> {
+    check(database).await?;
+    database.use_write_ahead_log().await?;
     let mut session = database.write("prepare its tables").await?;
     let found = version(&mut session).await?;
-    if found > KNOWN {
-        return Err(StoreError::Newer { place: session.place().to_owned(), found, known: KNOWN });
-    }
     if found == KNOWN {
         return Ok(());
     }
@@ -48,6 +47,12 @@ pub(crate) async fn migrate(database: &Database) -> Result<(), StoreError> {
     session.commit().await
 }
 
+/// Looks at the database and changes nothing.
+async fn check(database: &Database) -> Result<(), StoreError> {
+    let mut session = database.read("look at its tables").await?;
+    version(&mut session).await.map(drop)
+}
+
 /// The version of the schema that is there; 0 for an empty database.
 async fn version(session: &mut Session<'_>) -> Result<i64, StoreError> {
     let tables = match session.dialect() {
@@ -70,8 +75,18 @@ async fn version(session: &mut Session<'_>) -> Result<i64, StoreError> {
     if !names.iter().any(|name| name == "noctule_schema") {
         return Err(StoreError::Foreign { place: place.clone() });
     }
-    let row = session.one(sqlx::query("SELECT version FROM noctule_schema")).await?;
-    row.try_get("version").map_err(failed)
+    // Postgres passes over a schema on its path that the user may not look into, and would call the table missing.
+    let row = session
+        .one(sqlx::query(match session.dialect() {
+            Dialect::Sqlite => "SELECT version FROM noctule_schema",
+            Dialect::Postgres => "SELECT version FROM noctule.noctule_schema",
+        }))
+        .await?;
+    let found = row.try_get("version").map_err(failed)?;
+    if found > KNOWN {
+        return Err(StoreError::Newer { place, found, known: KNOWN });
+    }
+    Ok(found)
 }
 
 async fn begin(session: &mut Session<'_>) -> Result<(), StoreError> {

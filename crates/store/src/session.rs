@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyArguments, AnyConnectOptions, AnyPoolOptions, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AnyPool, Executor, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::error::StoreError;
@@ -15,6 +15,10 @@ use crate::location::{Location, file_url};
 
 /// The key of the advisory lock that Postgres writers take, `noctule` in ASCII. Advisory locks are per database.
 const WRITER_LOCK: i64 = 0x6e_6f63_7475_6c65;
+
+/// How long a writer waits for another; the greetings below say the same to the databases.
+const LOCK_PATIENCE: Duration = Duration::from_secs(15);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -53,24 +57,51 @@ impl Database {
             Location::File(path) => (prepare_file(path, &place)?, Dialect::Sqlite),
             Location::Postgres(url) => (url.to_string(), Dialect::Postgres),
         };
-        let doing = "open it";
-        let options =
-            AnyConnectOptions::from_str(&url).map_err(|error| StoreError::of_driver(&place, doing, error))?;
+        let failed = |error| StoreError::of_driver(&place, "open it", error);
+        let options = AnyConnectOptions::from_str(&url).map_err(failed)?;
+        // The pool tries again what fails, and in the end knows only that time ran out: ask once without it.
+        let mut probe = AnyConnection::connect_with(&options).await.map_err(failed)?;
+        greet(&mut probe, dialect).await.map_err(failed)?;
+        probe.close().await.map_err(failed)?;
         let pool = AnyPoolOptions::new()
             .max_connections(4)
             .acquire_timeout(Duration::from_secs(30))
-            .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    for statement in greeting(dialect) {
-                        connection.execute(*statement).await?;
-                    }
-                    Ok(())
-                })
-            })
-            .connect_with(options)
-            .await
-            .map_err(|error| StoreError::of_driver(&place, doing, error))?;
+            .after_connect(move |connection, _| Box::pin(greet(connection, dialect)))
+            .connect_lazy_with(options);
         Ok(Self { pool, dialect, place, turn: Mutex::new(()) })
+    }
+
+    /// Puts a SQLite file into WAL mode, which it keeps. Apart from opening it, so that another program's file is left
+    /// as it is.
+    pub(crate) async fn use_write_ahead_log(&self) -> Result<(), StoreError> {
+        if self.dialect != Dialect::Sqlite {
+            return Ok(());
+        }
+        let doing = "prepare its tables";
+        let mut patience = LOCK_PATIENCE;
+        loop {
+            match self.set_write_ahead_log(doing).await {
+                // The change of mode takes an exclusive lock and does not wait for it.
+                Err(StoreError::Locked { .. }) if !patience.is_zero() => {
+                    patience = patience.saturating_sub(LOCK_PAUSE);
+                    tokio::time::sleep(LOCK_PAUSE).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn set_write_ahead_log(&self, doing: &'static str) -> Result<(), StoreError> {
+        use sqlx::Row as _;
+        let row = sqlx::query("PRAGMA journal_mode = WAL").fetch_one(&self.pool).await;
+        let mode =
+            row.and_then(|row| row.try_get::<String, _>(0)).map_err(|error| self.failed(doing, error))?;
+        if mode != "wal" {
+            let what =
+                format!("use the write-ahead log of {}: its file system gives it `{mode}`", self.place);
+            return Err(StoreError::Refused { doing, what });
+        }
+        Ok(())
     }
 
     /// A transaction that sees one state of the database and changes nothing.
@@ -199,17 +230,21 @@ impl Session<'_> {
     }
 }
 
-/// What every connection is told first. A writer waits fifteen seconds for another before it gives up.
+async fn greet(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sqlx::Error> {
+    for statement in greeting(dialect) {
+        connection.execute(*statement).await?;
+    }
+    Ok(())
+}
+
+/// What every connection is told first.
 fn greeting(dialect: Dialect) -> &'static [&'static str] {
     match dialect {
         // synchronous=FULL: in WAL mode NORMAL may lose the last commits with the power, and an intent that is lost
         // after its effect is an attempt that nobody knows of.
-        Dialect::Sqlite => &[
-            "PRAGMA busy_timeout = 15000",
-            "PRAGMA journal_mode = WAL",
-            "PRAGMA synchronous = FULL",
-            "PRAGMA foreign_keys = ON",
-        ],
+        Dialect::Sqlite => {
+            &["PRAGMA busy_timeout = 15000", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"]
+        }
         Dialect::Postgres => &[
             "SET search_path TO noctule",
             "SET lock_timeout = '15s'",

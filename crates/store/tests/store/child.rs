@@ -1,0 +1,55 @@
+//! A process of its own that writes to a store until it is ended: this test binary, started again.
+
+use std::process::Command;
+
+use noctule_store::{Location, Store};
+
+use crate::registry::{candidate, publishing, wish};
+use crate::world::{after, block_on, change, noted, run_id};
+
+const LOCATION: &str = "NOCTULE_STORE_CHILD";
+
+/// The command that runs [`write_until_ended`] on a database.
+pub fn command(location: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["child::write_until_ended", "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
+    command.env(LOCATION, location);
+    command
+}
+
+/// Begins run after run and publishes a version in each. After a commit it says so on a line of its own, and says on
+/// one line what stopped it.
+#[test]
+#[ignore = "it is what the crash tests start as a process of its own"]
+fn write_until_ended() {
+    let Ok(text) = std::env::var(LOCATION) else { return };
+    block_on(async move {
+        let location: Location = text.parse().unwrap();
+        if let Err(error) = write(&location).await {
+            println!("\nstopped by {error:?}\nsaid {error}");
+        }
+    });
+}
+
+async fn write(location: &Location) -> Result<(), noctule_store::StoreError> {
+    let store = Store::open(location).await?;
+    println!("\nopened");
+    let mut compared = None;
+    for number in 1.. {
+        let run = run_id(number);
+        let new = crate::world::new_run(number, "nightly", crate::world::day(i64::from(number)));
+        store.create_run(&new, &change(1, vec![noted("begun")])).await?;
+        println!("\ncommitted {run} 1");
+        for end in 1..4 {
+            store.commit(&after(&run, end), &change(2, vec![noted(&"x".repeat(2000))])).await?;
+            println!("\ncommitted {run} {}", end + 1);
+        }
+        let content = format!("model {number}");
+        let version = store.reserve_version(&wish(&run, &content)).await?;
+        let wanted = publishing(candidate(&run, version, &content), compared);
+        store.publish(&after(&run, 4), &wanted, crate::registry::published).await?;
+        println!("\ncommitted {run} 5");
+        compared = Some(version);
+    }
+    Ok(())
+}
