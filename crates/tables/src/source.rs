@@ -1,0 +1,4 @@
+//! placeholder
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {}
+impl SourceError { pub fn class(&self) -> crate::Class { crate::Class::Other } }
