@@ -312,7 +312,9 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     let likeness = |candidate: &str| {
         let candidate = candidate.to_lowercase();
         let edits = strsim::normalized_damerau_levenshtein(&lower, &candidate);
-        edits.max(strsim::jaro_winkler(&lower, &candidate) - 0.15)
+        // A common beginning counts, unless the word is too short to have one.
+        let beginning = if lower.len() < 3 { 0.0 } else { strsim::jaro_winkler(&lower, &candidate) - 0.15 };
+        edits.max(beginning)
     };
     known
         .into_iter()

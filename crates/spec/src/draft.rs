@@ -172,12 +172,8 @@ impl StepReader<'_, '_> {
         entry: &Entry,
         declaration: &'static Declaration,
     ) -> (Option<StepKind>, Node, Vec<Use>) {
-        let empty = Node {
-            value: Value::Mapping(Vec::new()),
-            at: entry.key_at.clone(),
-            defined: None,
-            template: None,
-        };
+        let uses = step.entry("uses").map_or_else(|| entry.key_at.clone(), |uses| uses.value.at.clone());
+        let empty = Node { value: Value::Mapping(Vec::new()), at: uses, defined: None, template: None };
         let with = step.entry("with").map_or(empty, |with| with.value.clone());
         let form = (declaration.form)();
         let misplaced =
@@ -242,6 +238,12 @@ impl StepReader<'_, '_> {
                     _ => format!("is {}", node.described()),
                 };
                 let help = match (&node.template, other) {
+                    (None, Value::Text(text)) if matches!(text.as_str(), "yes" | "on" | "y") => {
+                        "write `true`".to_owned()
+                    }
+                    (None, Value::Text(text)) if matches!(text.as_str(), "no" | "off" | "n") => {
+                        "write `false`".to_owned()
+                    }
                     (None, Value::Text(text)) => {
                         format!("write it as a template: \"{{{{ {} }}}}\"", short(text))
                     }

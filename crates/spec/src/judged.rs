@@ -115,7 +115,7 @@ impl<'a> Judged<'a, '_> {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             let add = format!("add it to the `compare` of `{}`", evaluation.name);
             let help = meant_or_listed(&against.to_string(), &known)
-                .map_or_else(|| add.clone(), |help| format!("{help}, or {add}"));
+                .map_or_else(|| add.clone(), |help| format!("{help} Otherwise {add}"));
             self.findings.push(
                 Diagnostic::error(Code::Gate, format!("`{}` does not score `{against}`", evaluation.name))
                     .at(place(node, "against"), "")

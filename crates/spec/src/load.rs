@@ -16,7 +16,7 @@ use crate::graph::Graph;
 use crate::pipeline::{Pipeline, Step};
 use crate::source::SourceText;
 use crate::template::{Renderer, RunNames, Scope};
-use crate::tree::{self, Node, Value};
+use crate::tree::{self, Entry, Node, Value};
 use crate::{judged, params};
 
 /// What a pipeline is read for.
@@ -142,11 +142,6 @@ const PLAIN: [&str; 6] = ["noctule", "pipeline", "description", "owner", "schedu
 
 impl<'a, 'f> File<'a, 'f> {
     fn new(source: &'a str, root: &'a Node, findings: &'f mut Vec<Diagnostic>) -> Option<Self> {
-        for key in PLAIN {
-            if let Some(entry) = root.entry(key) {
-                refuse_templates(&entry.value, key, findings);
-            }
-        }
         let form = pipeline_form();
         let step_keys = step_form();
         let misplaced = |key: &str| {
@@ -156,9 +151,18 @@ impl<'a, 'f> File<'a, 'f> {
         };
         // What is rendered is read once it is rendered; keys that begin with `x-` are places for anchors.
         let own = root.entries().iter().filter(|entry| {
-            !entry.key.starts_with("x-") && !matches!(entry.key.as_str(), "alerts" | "defaults" | "params")
+            let later = matches!(entry.key.as_str(), "alerts" | "defaults" | "params");
+            !entry.key.starts_with("x-") && (!later || entry.value.value == Value::Null)
         });
-        let own = Node { value: Value::Mapping(own.cloned().collect()), ..root.clone() };
+        let mut own: Vec<Entry> = own.cloned().collect();
+        for entry in own.iter_mut().filter(|entry| PLAIN.contains(&entry.key.as_str())) {
+            let before = findings.len();
+            refuse_templates(&entry.value, &entry.key, findings);
+            if findings.len() > before {
+                entry.value.value = Value::Unknown;
+            }
+        }
+        let own = Node { value: Value::Mapping(own), ..root.clone() };
         let read =
             Reader::new(source, findings).partial_record(&own, "a pipeline", form.fields(), &misplaced)?;
         let mut file = Self { source, root, read, findings };

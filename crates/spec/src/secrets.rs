@@ -32,6 +32,11 @@ pub(crate) fn warning(name: &str, text: &str) -> Option<Diagnostic> {
     )
 }
 
+/// Whether a text of this name may be a secret, and is better not repeated.
+pub(crate) fn looks_like_one(name: &str, text: &str) -> bool {
+    reason(name, text).is_some()
+}
+
 fn reason(name: &str, text: &str) -> Option<&'static str> {
     if text.trim().is_empty() {
         return None;
@@ -61,7 +66,8 @@ fn has_password_in_url(text: &str) -> bool {
 fn looks_random(text: &str) -> bool {
     let alphabet = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-".contains(&b));
     let bytes = text.as_bytes();
-    let is_turn = |pair: &[u8]| pair.iter().all(u8::is_ascii_alphanumeric) && class(pair[0]) != class(pair[1]);
+    let is_turn =
+        |pair: &[u8]| pair.iter().all(u8::is_ascii_alphanumeric) && class(pair[0]) != class(pair[1]);
     let turns = bytes.windows(2).filter(|pair| is_turn(pair)).count();
     alphabet && text.len() >= 32 && turns * 3 > text.len()
 }

@@ -101,11 +101,7 @@ impl<'a> Renderer<'a> {
             Value::Mapping(entries) => Value::Mapping(
                 entries
                     .iter()
-                    .map(|entry| Entry {
-                        value: self.render(&entry.value, run, findings),
-                        key: entry.key.clone(),
-                        key_at: entry.key_at.clone(),
-                    })
+                    .map(|entry| Entry { value: self.render(&entry.value, run, findings), ..entry.clone() })
                     .collect(),
             ),
             scalar => scalar.clone(),

@@ -8,6 +8,7 @@ use super::leaf::Refused;
 use super::{Field, Form, Keys, Leaf, Role, Shape, Word, Wrap, Wrapped};
 use crate::diagnostic::{Code, Diagnostic, meant_or_listed, quoted};
 use crate::reference::{ModelReference, Reference};
+use crate::secrets;
 use crate::tree::{Entry, Node, Value};
 
 /// Reads nodes, gathering what is wrong with them and which steps and models they name.
@@ -54,7 +55,7 @@ impl<'a> Reader<'a> {
             Shape::Leaf { leaf, positive, role } => self.leaf(node, name, *leaf, *positive, *role),
             Shape::List { item, fewest } => self.list(node, name, item, *fewest),
             Shape::Mapping { keys, value } => self.mapping(node, name, *keys, value),
-            Shape::Record(fields) => self.record(node, name, fields, &|_| None),
+            Shape::Record(fields) => self.record(node, &format!("`{name}`"), fields, &|_| None),
             Shape::Either { scalar, list, mapping } => {
                 self.either(node, name, scalar.as_deref(), list.as_deref(), mapping.as_deref())
             }
@@ -90,7 +91,7 @@ impl<'a> Reader<'a> {
         let Value::Mapping(entries) = &node.value else {
             let keys: Vec<&str> = fields.iter().map(|field| field.key.as_str()).collect();
             let example = keys.first().copied().unwrap_or("key");
-            self.wrong_type(node, name, &format!("a mapping (`{example}: ...`)"));
+            self.wrong_shape(node, name, &format!("a mapping (`{example}: ...`)"));
             return None;
         };
         let mut record = Map::new();
@@ -126,29 +127,41 @@ impl<'a> Reader<'a> {
     fn unknown_key(&mut self, entry: &Entry, name: &str, fields: &[Field], misplaced: Misplaced<'_>) {
         let known: Vec<&str> = fields.iter().map(|field| field.key.as_str()).collect();
         let help = misplaced(&entry.key).or_else(|| meant_or_listed(&entry.key, &known));
-        self.findings.push(
+        let mut diagnostic =
             Diagnostic::error(Code::UnknownKey, format!("{} is not a key of {name}", quoted(&entry.key)))
                 .at(entry.key_at.clone(), "")
-                .maybe_help(help),
-        );
+                .maybe_help(help);
+        if let Some(defined) = &entry.key_defined {
+            diagnostic = diagnostic.also(defined.clone(), "merged from here");
+        }
+        self.findings.push(diagnostic);
     }
 
     fn missing(&mut self, node: &Node, name: &str, field: &Field) {
+        let expected = (!matches!(field.form.shape, Shape::Raw))
+            .then(|| format!("`{}` is {}", field.key, expectation(&field.form)));
         self.findings.push(
             Diagnostic::error(Code::MissingKey, format!("{name} has no `{}`", field.key))
                 .at(node.at.clone(), format!("`{}` is missing", field.key))
-                .help(format!("`{}` is {}", field.key, expectation(&field.form))),
+                .maybe_help(expected),
         );
     }
 
     fn wrong_type(&mut self, node: &Node, name: &str, expected: &str) {
+        self.wrong_shape(node, &format!("`{name}`"), expected);
+    }
+
+    /// As [`Self::wrong_type`], of what is called more than a key.
+    fn wrong_shape(&mut self, node: &Node, name: &str, expected: &str) {
+        let secret = self.looks_secret(node, name);
         let what = match &node.value {
             Value::Null => "is empty".to_owned(),
             Value::List(_) | Value::Mapping(_) => format!("is {}", node.described()),
+            _ if secret => format!("is {} that looks like a secret", node.described()),
             _ => format!("is {}, {}", quoted(&self.as_written(node)), node.described()),
         };
-        let diagnostic = Diagnostic::error(Code::WrongType, format!("`{name}` {what}; expected {expected}"));
-        self.push(node, diagnostic, "");
+        let diagnostic = Diagnostic::error(Code::WrongType, format!("{name} {what}; expected {expected}"));
+        self.push(node, if secret { diagnostic.hidden() } else { diagnostic }, "");
     }
 
     /// Points at a node, and adds where it was defined and what its template was.
@@ -162,6 +175,11 @@ impl<'a> Reader<'a> {
             diagnostic = diagnostic.help(format!("{} gives {rendered}", quoted(template)));
         }
         self.findings.push(diagnostic);
+    }
+
+    /// Whether showing a text might give a secret away.
+    fn looks_secret(&self, node: &Node, name: &str) -> bool {
+        node.as_text().is_some_and(|text| secrets::looks_like_one(name, text))
     }
 
     /// A scalar as its writer wrote it: `1.50` and `0x10`, not 1.5 and 16.
@@ -321,9 +339,19 @@ impl<'a> Reader<'a> {
         let value = match leaf.read(&written) {
             Ok(value) => value,
             Err(Refused { why, help }) => {
-                let code =
-                    if matches!(leaf, Leaf::Condition | Leaf::Select) { Code::Sql } else { Code::BadValue };
-                let diagnostic = Diagnostic::error(code, format!("`{name}`: {} {why}", quoted(&written)));
+                let name_of_secret = leaf == Leaf::Secret;
+                let diagnostic = match leaf {
+                    Leaf::Condition | Leaf::Select => Diagnostic::error(Code::Sql, format!("`{name}` {why}")),
+                    _ if self.looks_secret(node, if name_of_secret { "" } else { name }) => {
+                        Diagnostic::error(
+                            Code::BadValue,
+                            format!("`{name}` is a text that looks like a secret, and {why}"),
+                        )
+                        .hidden()
+                    }
+                    _ => Diagnostic::error(Code::BadValue, format!("`{name}`: {} {why}", quoted(&written))),
+                };
+                let help = help.filter(|_| !diagnostic.hidden);
                 self.push(node, diagnostic.maybe_help(help), &format!("expected {}", leaf.described()));
                 return None;
             }
@@ -354,12 +382,12 @@ impl<'a> Reader<'a> {
     fn list(&mut self, node: &Node, name: &str, item: &Form, fewest: usize) -> Option<Json> {
         let Value::List(items) = &node.value else {
             let expected = expectation(item);
-            self.wrong_type(node, name, &format!("a list (`[...]`) of {}", without_article(&expected)));
+            self.wrong_type(node, name, &format!("a list (`[...]`), each item {expected}"));
             return None;
         };
         if items.len() < fewest {
             let diagnostic = Diagnostic::error(Code::OutOfRange, format!("`{name}` is an empty list"));
-            self.push(node, diagnostic.help(format!("name at least one: {}", expectation(item))), "");
+            self.push(node, diagnostic.help("name at least one"), "");
             return None;
         }
         let read: Vec<Option<Json>> = items.iter().map(|node| self.read(item, node, name)).collect();
@@ -392,7 +420,7 @@ impl<'a> Reader<'a> {
             Keys::Any | Keys::Column => None,
             Keys::Variable if is_variable(key) => None,
             Keys::Variable => Some((
-                "cannot name a variable: use letters, digits and `_`, not beginning with a digit".to_owned(),
+                "cannot be a name here: use letters, digits and `_`, not beginning with a digit".to_owned(),
                 None,
             )),
             Keys::Name => Leaf::Name.read(key).err().map(|refused| (refused.why, refused.help)),
@@ -453,7 +481,7 @@ pub(crate) fn expectation(form: &Form) -> String {
         Shape::Number { min, max } => format!("a number{}", number_range(*min, *max)),
         Shape::Word(words) => one_of(&words.iter().map(|word| word.name.as_str()).collect::<Vec<_>>()),
         Shape::Leaf { leaf, .. } => leaf.described().to_owned(),
-        Shape::List { item, .. } => format!("a list of {}", without_article(&expectation(item))),
+        Shape::List { item, .. } => format!("a list (`[...]`), each item {}", expectation(item)),
         Shape::Mapping { .. } => "a mapping (`name: ...`)".to_owned(),
         Shape::Record(fields) => {
             let key = fields.first().map_or("key", |field| field.key.as_str());
@@ -478,10 +506,6 @@ fn one_of(words: &[&str]) -> String {
             format!("one of {}", words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
         }
     }
-}
-
-fn without_article(text: &str) -> &str {
-    text.strip_prefix("a ").or_else(|| text.strip_prefix("an ")).unwrap_or(text)
 }
 
 pub(super) fn integer_range(min: i128, max: i128) -> String {

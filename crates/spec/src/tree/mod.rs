@@ -11,7 +11,8 @@ pub(crate) use read::read;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {
     pub(crate) value: Value,
-    /// Bytes of the source: a scalar's own text, the first character of a list or mapping, an alias' `*name`.
+    /// Bytes of the source: a scalar's own text, an alias' `*name`, the bracket that opens a list or mapping; of one
+    /// in block style its key.
     pub(crate) at: Range<usize>,
     /// Where an alias or a merged entry was written in full, when that is elsewhere.
     pub(crate) defined: Option<Range<usize>>,
@@ -37,6 +38,8 @@ pub(crate) enum Value {
 pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) key_at: Range<usize>,
+    /// Where a merged key was written, when that is elsewhere.
+    pub(crate) key_defined: Option<Range<usize>>,
     pub(crate) value: Node,
 }
 

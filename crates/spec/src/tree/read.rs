@@ -137,7 +137,7 @@ impl Composer<'_> {
         let value = match spanned.value {
             Raw::Scalar(value) => self.scalar(value, &written),
             Raw::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
-            Raw::Mapping(entries) => Value::Mapping(self.entries(entries)),
+            Raw::Mapping(entries) => self.mapping(entries),
         };
         Node { value, defined: (written != at).then_some(written), at, template: None }
     }
@@ -155,12 +155,29 @@ impl Composer<'_> {
         }
     }
 
+    /// A mapping; or, when it was meant as a template, nothing that needs another word.
+    fn mapping(&mut self, raw: Vec<(Spanned<Raw>, Spanned<Raw>)>) -> Value {
+        if let [(key, value)] = &raw[..]
+            && matches!((&key.value, &value.value), (Raw::Mapping(_), Raw::Scalar(Value::Null)))
+        {
+            let at = self.range(key.referenced);
+            self.findings.push(
+                Diagnostic::error(Code::Syntax, "a template that is not quoted is a mapping to YAML")
+                    .at(at.start.saturating_sub(1)..at.end, "")
+                    .help("put it in quotes: \"{{ ... }}\""),
+            );
+            return Value::Unknown;
+        }
+        Value::Mapping(self.entries(raw))
+    }
+
     fn entries(&mut self, raw: Vec<(Spanned<Raw>, Spanned<Raw>)>) -> Vec<Entry> {
         let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
         let mut seen = std::collections::BTreeMap::new();
         for (key, value) in raw {
             let key_at = self.range(key.referenced);
-            let Some(key) = self.key(&key, &key_at, &value) else {
+            let key_defined = Some(self.range(key.defined)).filter(|defined| *defined != key_at);
+            let Some(key) = self.key(&key, &key_at) else {
                 continue;
             };
             if let Some(first) = seen.get(&key) {
@@ -168,26 +185,21 @@ impl Composer<'_> {
                 continue;
             }
             seen.insert(key.clone(), key_at.clone());
-            let value = self.node(value);
-            entries.push(Entry { key, key_at, value });
+            let mut value = self.node(value);
+            if value.at.is_empty() && matches!(value.value, Value::Mapping(_) | Value::List(_) | Value::Null)
+            {
+                value.at = key_at.clone();
+            }
+            entries.push(Entry { key, key_at, key_defined, value });
         }
         entries
     }
 
     /// A key as text: `1` and `true` may be keys too, written as they stand.
-    fn key(&mut self, key: &Spanned<Raw>, at: &Range<usize>, value: &Spanned<Raw>) -> Option<String> {
+    fn key(&mut self, key: &Spanned<Raw>, at: &Range<usize>) -> Option<String> {
         match &key.value {
             Raw::Scalar(Value::Text(text)) => Some(text.clone()),
             Raw::Scalar(_) => Some(self.text.get(self.range(key.defined)).unwrap_or_default().to_owned()),
-            Raw::Mapping(_) if matches!(value.value, Raw::Scalar(Value::Null)) => {
-                let brace = at.start.saturating_sub(1)..at.end;
-                self.findings.push(
-                    Diagnostic::error(Code::Syntax, "a template that is not quoted is a mapping to YAML")
-                        .at(brace, "")
-                        .help("put it in quotes: \"{{ ... }}\""),
-                );
-                None
-            }
             Raw::Mapping(_) | Raw::List(_) => {
                 self.findings.push(
                     Diagnostic::error(Code::Syntax, "a key must be text, not a list or a mapping")

@@ -28,11 +28,9 @@ fn worded(text: &str, error: &Error) -> Words {
         Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. }
-        | Error::AliasReplayCounterOverflow { .. } => (
-            Code::TooComplex,
-            "anchors and aliases unfold to too much".to_owned(),
-            Some("write the values out, or use `defaults:` and `params:`".to_owned()),
-        ),
+        | Error::AliasReplayCounterOverflow { .. } => {
+            (Code::TooComplex, unfolds_too_far(), Some(WRITE_OUT.to_owned()))
+        }
         Error::MultipleDocuments { .. } => syntax(
             "a second document begins here, and a file holds one",
             "remove the `---`, or make two files of it",
@@ -50,7 +48,7 @@ fn worded(text: &str, error: &Error) -> Words {
         Error::UnsupportedTag { .. } | Error::InvalidBinaryBase64 { .. } | Error::BinaryNotUtf8 { .. } => {
             syntax("YAML tags (`!name`) have no meaning here", "remove the tag")
         }
-        Error::AliasError { .. } => syntax("what this alias stands for cannot be read", ""),
+        Error::AliasError { error, .. } | Error::WithSnippet { error, .. } => worded(text, error),
         Error::Eof { .. } => syntax("the file ends in the middle of something", ""),
         other => scanner(text, &other.to_string()),
     }
@@ -64,9 +62,15 @@ fn too_complex(breach: &BudgetBreach) -> Words {
         }
         BudgetBreach::Anchors { .. } => format!("there are more than {} anchors", bounds::ANCHORS),
         BudgetBreach::Documents { .. } => "a file holds one document".to_owned(),
-        _ => format!("the file unfolds to more than {} values", bounds::NODES),
+        _ => unfolds_too_far(),
     };
     (Code::TooComplex, message, None)
+}
+
+const WRITE_OUT: &str = "write the values out, or use `defaults:` and `params:`";
+
+fn unfolds_too_far() -> String {
+    format!("the file unfolds to more than {} values", bounds::NODES)
 }
 
 fn too_deep() -> String {
@@ -74,12 +78,13 @@ fn too_deep() -> String {
 }
 
 /// Parts of the parser's own texts, what they mean to the one who wrote the file, and what to do.
-const SCANNER: [(&str, &str, &str); 16] = [
+const SCANNER: [(&str, &str, &str); 17] = [
     (
         "mapping values are not allowed",
         "a `:` followed by a space starts a value, and none can start here",
         "put text that holds `: ` in quotes, and check the indentation",
     ),
+    ("mismatched bracket", "this bracket is closed by one of another kind", "close it with its own kind"),
     ("unclosed bracket", "this bracket is never closed", "close it, or put the text in quotes"),
     ("unclosed quote", "this quote is never closed", "close it"),
     ("tabs disallowed", "a tab cannot indent", "use spaces"),
