@@ -43,6 +43,10 @@ pub struct LaunchDocument {
     pub earlier: Vec<String>,
     /// The same step's artifact in the last good run.
     pub last_good: Option<LastGood>,
+    /// What an extract is judged by beside its fingerprint: the attempt keeps it in its record, so that a later run can
+    /// tell whether it was judged by the same.
+    #[serde(default)]
+    pub expectation: Option<Digest>,
     /// For `publish`: the version number reserved for the candidate.
     pub version: Option<ReservedVersion>,
     pub fingerprint: Fingerprint,
@@ -187,6 +191,7 @@ mod tests {
             sources: BTreeMap::new(),
             earlier: vec![],
             last_good: None,
+            expectation: None,
             version: None,
             fingerprint: Fingerprint::of_kind("train", 1),
             resources: Resources { threads: 2, memory_bytes: 1 << 30 },
