@@ -211,3 +211,54 @@ fn trouble_of_sqlstate(code: &str) -> Trouble {
         _ => Trouble::Other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::{Connection as _, Executor as _, SqliteConnection};
+
+    async fn met(connection: &mut SqliteConnection, statement: &'static str) -> StoreError {
+        let error = connection.execute(statement).await.unwrap_err();
+        StoreError::of_driver("x.db", "try it", error)
+    }
+
+    #[tokio::test]
+    async fn troubles_are_told_by_their_codes() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(folder.path().join("x.db"))
+            .create_if_missing(true)
+            .busy_timeout(std::time::Duration::ZERO);
+        let mut one = SqliteConnection::connect_with(&options).await.unwrap();
+        let mut two = SqliteConnection::connect_with(&options).await.unwrap();
+        one.execute("CREATE TABLE t (x TEXT NOT NULL)").await.unwrap();
+
+        one.execute("BEGIN IMMEDIATE").await.unwrap();
+        let locked = met(&mut two, "BEGIN IMMEDIATE").await;
+        assert!(matches!(locked, StoreError::Locked { .. }) && locked.is_temporary(), "{locked:?}");
+        one.execute("ROLLBACK").await.unwrap();
+
+        one.execute("PRAGMA max_page_count = 3").await.unwrap();
+        let full = met(&mut one, "INSERT INTO t VALUES (hex(zeroblob(100000)))").await;
+        assert!(matches!(full, StoreError::Full { .. }) && !full.is_temporary(), "{full:?}");
+
+        one.execute("PRAGMA query_only = ON").await.unwrap();
+        let read_only = met(&mut one, "INSERT INTO t VALUES ('x')").await;
+        assert!(matches!(read_only, StoreError::Permission { .. }), "{read_only:?}");
+
+        let other = met(&mut two, "INSERT INTO t VALUES (NULL)").await;
+        assert!(matches!(other, StoreError::Database { .. }), "{other:?}");
+    }
+
+    #[test]
+    fn states_of_postgres_are_sorted() {
+        let is = |code: &str, wanted: fn(&Trouble) -> bool| wanted(&trouble_of_sqlstate(code));
+        assert!(is("55P03", |trouble| matches!(trouble, Trouble::Locked)));
+        assert!(is("53100", |trouble| matches!(trouble, Trouble::Full)));
+        assert!(is("28P01", |trouble| matches!(trouble, Trouble::Permission)));
+        assert!(is("57P01", |trouble| matches!(trouble, Trouble::Away)));
+        assert!(is("08006", |trouble| matches!(trouble, Trouble::Away)));
+        assert!(is("XX001", |trouble| matches!(trouble, Trouble::Corrupt)));
+        assert!(is("23505", |trouble| matches!(trouble, Trouble::Other)));
+    }
+}

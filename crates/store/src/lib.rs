@@ -95,3 +95,8 @@ impl Store {
 fn column(number: u64) -> i64 {
     i64::try_from(number).expect("a count that began at 0 fits 63 bits")
 }
+
+/// A text for a column, at most so many characters of it. Postgres has no place for a NUL.
+fn shown(text: &str, longest: usize) -> String {
+    text.chars().take(longest).map(|c| if c == '\0' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::error::StoreError;
 use crate::row::Fields;
 use crate::session::Session;
-use crate::{Store, column};
+use crate::{Store, column, shown};
 
 /// A message that is to be sent. The payload is the sender's business.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Store {
             .execute(
                 sqlx::query("UPDATE outbox SET last_error = $2, due = $3 WHERE id = $1")
                     .bind(column(id))
-                    .bind(error.chars().take(2000).collect::<String>())
+                    .bind(shown(error, 2000))
                     .bind(after(now, again_in)),
             )
             .await?;
@@ -128,7 +128,7 @@ pub(crate) async fn put(session: &mut Session<'_>, messages: &[Message]) -> Resu
                 )
                 .bind(id)
                 .bind(message.kind.as_str())
-                .bind(message.about.as_str())
+                .bind(shown(&message.about, 2000))
                 .bind(message.payload.as_slice())
                 .bind(now),
             )

@@ -5,10 +5,10 @@ use noctule_artifacts::launch::Interval;
 use noctule_artifacts::{PipelineName, RunId, StepName};
 use noctule_engine::RunStatus;
 
-use crate::Store;
 use crate::error::StoreError;
 use crate::record::status::{self, good_statuses};
 use crate::row::Fields;
+use crate::{Store, shown};
 
 /// A run as lists show it. What happened to it stands in its log.
 #[derive(Debug, Clone, PartialEq)]
@@ -164,7 +164,7 @@ impl Store {
                     .bind(run.as_str())
                     .bind(note.step.as_ref().map(|step| step.to_string()))
                     .bind(note.at.to_string())
-                    .bind(note.text.as_str()),
+                    .bind(shown(&note.text, 100_000)),
             )
             .await?;
         session.commit().await

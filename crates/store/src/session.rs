@@ -267,7 +267,9 @@ fn prepare_file(path: &Path, place: &str) -> Result<String, StoreError> {
     }
     let folder = path.parent().expect("an absolute path that is no folder has a parent");
     std::fs::create_dir_all(folder).map_err(failed)?;
-    if let Some(kind) = network_file_system(folder).map_err(failed)? {
+    // A link may lead elsewhere than its folder.
+    let looked_at = if path.exists() { &path } else { folder };
+    if let Some(kind) = network_file_system(looked_at).map_err(failed)? {
         return Err(StoreError::NetworkFileSystem { path, kind });
     }
     file_url(&path)

@@ -8,12 +8,18 @@ use crate::registry::{candidate, publishing, wish};
 use crate::world::{after, block_on, change, noted, run_id};
 
 const LOCATION: &str = "NOCTULE_STORE_CHILD";
+const FIRST_RUN: &str = "NOCTULE_STORE_CHILD_FIRST_RUN";
 
-/// The command that runs [`write_until_ended`] on a database.
+/// The command that runs [`write_until_ended`] on a database, with runs numbered from 1.
 pub fn command(location: &str) -> Command {
+    command_from(location, 1)
+}
+
+/// The same with runs numbered from `first`, so that several can write at once.
+pub fn command_from(location: &str, first: u32) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["child::write_until_ended", "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
-    command.env(LOCATION, location);
+    command.env(LOCATION, location).env(FIRST_RUN, first.to_string());
     command
 }
 
@@ -25,17 +31,18 @@ fn write_until_ended() {
     let Ok(text) = std::env::var(LOCATION) else { return };
     block_on(async move {
         let location: Location = text.parse().unwrap();
-        if let Err(error) = write(&location).await {
+        let first = std::env::var(FIRST_RUN).unwrap().parse().unwrap();
+        if let Err(error) = write(&location, first).await {
             println!("\nstopped by {error:?}\nsaid {error}");
         }
     });
 }
 
-async fn write(location: &Location) -> Result<(), noctule_store::StoreError> {
+async fn write(location: &Location, first: u32) -> Result<(), noctule_store::StoreError> {
     let store = Store::open(location).await?;
     println!("\nopened");
-    let mut compared = None;
-    for number in 1.. {
+    let (model, alias) = ("home-feed".parse().unwrap(), "champion".parse().unwrap());
+    for number in first.. {
         let run = run_id(number);
         let new = crate::world::new_run(number, "nightly", crate::world::day(i64::from(number)));
         store.create_run(&new, &change(1, vec![noted("begun")])).await?;
@@ -46,10 +53,10 @@ async fn write(location: &Location) -> Result<(), noctule_store::StoreError> {
         }
         let content = format!("model {number}");
         let version = store.reserve_version(&wish(&run, &content)).await?;
+        let compared = store.alias(&model, &alias).await?.map(|(state, _)| state.version);
         let wanted = publishing(candidate(&run, version, &content), compared);
         store.publish(&after(&run, 4), &wanted, crate::registry::published).await?;
         println!("\ncommitted {run} 5");
-        compared = Some(version);
     }
     Ok(())
 }

@@ -21,6 +21,25 @@ on_both! {
             wipe(&world.location, store).await;
         }
     }
+
+    async fn two_processes_write_at_once(world: World) {
+        let start = |first| {
+            let mut command = child::command_from(&address(&world.location), first);
+            let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+            let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+            (process, lines)
+        };
+        for (mut process, lines) in [start(1), start(1000)] {
+            let said: Vec<String> = lines.map_while(Result::ok).filter(|line| !line.is_empty()).take(30).collect();
+            let committed = said.iter().filter(|line| line.starts_with("committed")).count();
+            assert!(committed >= 20, "{said:?}");
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+        let history = world.store.history(&"home-feed".parse().unwrap(), &"champion".parse().unwrap()).await.unwrap();
+        assert!(history.rows().len() >= 4);
+        assert_eq!(history.gaps().count(), 0);
+    }
 }
 
 /// The address for a child process; a location only shows itself without its secrets.

@@ -96,6 +96,9 @@ on_both! {
             world.store.note(&run, note).await.unwrap();
         }
         assert_eq!(world.store.notes(&run).await.unwrap(), notes);
+        let nul = Note { step: None, at: at(0), text: "a\0b".to_owned() };
+        world.store.note(&run, &nul).await.unwrap();
+        assert_eq!(world.store.notes(&run).await.unwrap()[3].text, "a\u{fffd}b");
         assert!(world.store.notes(&run_id(9)).await.unwrap().is_empty());
         assert!(matches!(world.store.note(&run_id(9), &notes[0]).await, Err(StoreError::NoSuchRun { .. })));
     }
