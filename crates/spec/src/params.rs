@@ -21,6 +21,8 @@ pub(crate) enum ParamType {
     Integer,
     Float,
     Boolean,
+    /// A list of texts, numbers or truth values. On the command line they stand between commas.
+    List,
 }
 
 /// A declared parameter.
@@ -33,8 +35,9 @@ struct Declared<'a> {
     choices: Vec<Json>,
 }
 
-/// The longest text that a parameter may be.
+/// The longest text that a parameter may be, and the longest list.
 const LONGEST: usize = 4_096;
+const MOST_ITEMS: usize = 1_000;
 
 /// The effective parameters: declared defaults with the overrides over them.
 pub(crate) fn read(
@@ -81,6 +84,7 @@ fn placeholder(param: &Declared<'_>) -> Json {
         ParamType::Integer => Json::from(param.min.unwrap_or(1.0).ceil() as i64),
         ParamType::Float => Json::from(param.min.unwrap_or(1.0)),
         ParamType::Boolean => Json::from(false),
+        ParamType::List => Json::Array(Vec::new()),
     })
 }
 
@@ -98,14 +102,14 @@ fn declare<'a>(entry: &'a Entry, text: &str, findings: &mut Vec<Diagnostic>) -> 
     let node = &entry.value;
     let declared = match &node.value {
         Value::Mapping(_) => typed(entry, text, findings)?,
-        Value::Null | Value::List(_) | Value::Unknown => {
+        Value::Null | Value::Unknown => {
             findings.push(
                 Diagnostic::error(
                     Code::WrongType,
                     format!("the parameter {} is {}", quoted(&entry.key), node.described()),
                 )
                 .at(if node.value == Value::Null { entry.key_at.clone() } else { node.at.clone() }, "")
-                .help("a parameter is a text, a number or a truth value, or `{type: ..., default: ...}`"),
+                .help("a parameter is a text, a number, a truth value, a list of these, or `{type: ..., default: ...}`"),
             );
             return None;
         }
@@ -118,8 +122,23 @@ fn declare<'a>(entry: &'a Entry, text: &str, findings: &mut Vec<Diagnostic>) -> 
             choices: Vec::new(),
         },
     };
+    if let Value::List(items) = &node.value
+        && declared.default.is_none()
+    {
+        refuse_list(&entry.key, items.len(), node, findings);
+        return None;
+    }
     check_default(&declared, findings);
     Some(declared)
+}
+
+fn refuse_list(name: &str, length: usize, node: &Node, findings: &mut Vec<Diagnostic>) {
+    let message = if length > MOST_ITEMS {
+        format!("the parameter {} has {length} items, and may have {MOST_ITEMS}", quoted(name))
+    } else {
+        format!("the parameter {} holds more than texts, numbers and truth values", quoted(name))
+    };
+    findings.push(Diagnostic::error(Code::WrongType, message).at(node.at.clone(), ""));
 }
 
 fn typed<'a>(entry: &'a Entry, text: &str, findings: &mut Vec<Diagnostic>) -> Option<Declared<'a>> {
@@ -128,10 +147,10 @@ fn typed<'a>(entry: &'a Entry, text: &str, findings: &mut Vec<Diagnostic>) -> Op
     let read = Reader::new(text, findings).record(&entry.value, &name, form.fields(), &|_| None)?;
     let data_type: ParamType = serde_json::from_value(read["type"].clone()).ok()?;
     let number = |key: &str| read.get(key).and_then(Json::as_f64);
-    let scalar = |key: &str| entry.value.entry(key).and_then(|entry| json(&entry.value.value));
+    let value = |key: &str| entry.value.entry(key).and_then(|entry| json(&entry.value.value));
     let choices = entry.value.entry("choices").map(|entry| &entry.value);
     if let Some(node) = choices
-        && (node.items().is_empty() || node.items().iter().any(|item| json(&item.value).is_none()))
+        && (node.items().is_empty() || node.items().iter().any(|item| scalar(&item.value).is_none()))
     {
         findings.push(
             Diagnostic::error(Code::WrongType, "`choices` is a list of values, and this is none")
@@ -143,11 +162,11 @@ fn typed<'a>(entry: &'a Entry, text: &str, findings: &mut Vec<Diagnostic>) -> Op
     Some(Declared {
         entry,
         data_type,
-        default: scalar("default"),
+        default: value("default"),
         min: number("min"),
         max: number("max"),
         choices: choices
-            .map(|node| node.items().iter().filter_map(|item| json(&item.value)).collect())
+            .map(|node| node.items().iter().filter_map(|item| scalar(&item.value)).collect())
             .unwrap_or_default(),
     })
 }
@@ -197,6 +216,10 @@ fn overridden(param: &Declared<'_>, text: &str, findings: &mut Vec<Diagnostic>) 
     let value = match param.data_type {
         ParamType::Text => Ok(Json::from(text)),
         ParamType::Integer => text.parse::<i64>().map(Json::from).map_err(|_| "is not a whole number"),
+        // Whole numbers stay whole, so that a default of 4 and `4` render alike.
+        ParamType::Float if text.parse::<i64>().is_ok() => {
+            Ok(Json::from(text.parse::<i64>().unwrap_or_default()))
+        }
         ParamType::Float => match text.parse::<f64>() {
             Ok(number) if number.is_finite() => Ok(Json::from(number)),
             _ => Err("is not a number"),
@@ -206,6 +229,7 @@ fn overridden(param: &Declared<'_>, text: &str, findings: &mut Vec<Diagnostic>) 
             "false" => Ok(Json::from(false)),
             _ => Err("is neither `true` nor `false`"),
         },
+        ParamType::List => Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()),
     };
     let checked = value.map_err(|why| (why.to_owned(), None)).and_then(|value| match fits(param, &value) {
         Ok(()) => Ok(value),
@@ -233,6 +257,7 @@ fn fits(param: &Declared<'_>, value: &Json) -> Result<(), Misfit> {
         ParamType::Integer => value.is_i64() || value.is_u64(),
         ParamType::Float => value.is_number(),
         ParamType::Boolean => value.is_boolean(),
+        ParamType::List => value.is_array(),
     };
     if !right_type {
         return Err((format!("is not {}", described(param.data_type)), None));
@@ -267,6 +292,7 @@ const fn described(data_type: ParamType) -> &'static str {
         ParamType::Integer => "a whole number",
         ParamType::Float => "a number",
         ParamType::Boolean => "`true` or `false`",
+        ParamType::List => "a list",
     }
 }
 
@@ -275,8 +301,13 @@ fn type_of(value: &Value) -> ParamType {
         Value::Boolean(_) => ParamType::Boolean,
         Value::Integer(_) => ParamType::Integer,
         Value::Float(_) => ParamType::Float,
+        Value::List(_) => ParamType::List,
         _ => ParamType::Text,
     }
+}
+
+fn scalar(value: &Value) -> Option<Json> {
+    json(value).filter(|value| !value.is_array())
 }
 
 fn json(value: &Value) -> Option<Json> {
@@ -287,6 +318,9 @@ fn json(value: &Value) -> Option<Json> {
         }
         Value::Float(value) => Json::from(*value),
         Value::Text(value) => Json::from(value.clone()),
-        Value::Null | Value::List(_) | Value::Mapping(_) | Value::Unknown => return None,
+        Value::List(items) if items.len() <= MOST_ITEMS => {
+            Json::Array(items.iter().map(|item| scalar(&item.value)).collect::<Option<_>>()?)
+        }
+        Value::List(_) | Value::Null | Value::Mapping(_) | Value::Unknown => return None,
     })
 }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -46,6 +47,7 @@ pub(crate) struct Renderer<'a> {
 const FUEL: u64 = 300;
 const LONGEST_TEMPLATE: usize = 4_096;
 const MOST_RENDERED: usize = 4 << 20;
+const MOST_ITEMS: usize = 1_000;
 
 const ROOTS: [&str; 4] = ["params", "interval", "run", "pipeline"];
 const OF_INTERVAL: [&str; 2] = ["start", "end"];
@@ -83,7 +85,7 @@ impl<'a> Renderer<'a> {
     pub(crate) fn render(&mut self, node: &Node, run: RunNames, findings: &mut Vec<Diagnostic>) -> Node {
         let value = match &node.value {
             Value::Text(text) if is_template(text) => {
-                return match self.scalar(text, run) {
+                return match self.scalar(text, &node.at, run) {
                     Ok(value) => Node { value, template: Some(text.clone()), ..node.clone() },
                     Err(diagnostic) => {
                         let mut diagnostic = diagnostic.at(node.at.clone(), "");
@@ -109,7 +111,7 @@ impl<'a> Renderer<'a> {
         Node { value, ..node.clone() }
     }
 
-    fn scalar(&mut self, text: &str, run: RunNames) -> Result<Value, Diagnostic> {
+    fn scalar(&mut self, text: &str, at: &Range<usize>, run: RunNames) -> Result<Value, Diagnostic> {
         if text.contains("{%") {
             return Err(Diagnostic::error(Code::Template, "statements (`{% ... %}`) are not rendered")
                 .help("write an expression, such as `{{ params.a if params.b else params.c }}`"));
@@ -122,7 +124,7 @@ impl<'a> Renderer<'a> {
         }
         let value = match lone_expression(text) {
             Some(inner) if self.environment.compile_expression_owned(inner.to_owned()).is_ok() => {
-                self.expression(inner, run)?
+                self.expression(inner, at, run)?
             }
             _ => self.template(text, run)?,
         };
@@ -131,13 +133,13 @@ impl<'a> Renderer<'a> {
     }
 
     /// A scalar that is one expression keeps the expression's type.
-    fn expression(&mut self, inner: &str, run: RunNames) -> Result<Value, Diagnostic> {
+    fn expression(&mut self, inner: &str, at: &Range<usize>, run: RunNames) -> Result<Value, Diagnostic> {
         let expression =
             self.environment.compile_expression_owned(inner.to_owned()).map_err(|error| worded(&error))?;
         let names = expression.undeclared_variables(true);
         check_names(names, self.params, &mut self.used, run)?;
         let rendered = expression.eval(self.root.clone()).map_err(|error| worded(&error))?;
-        typed(&rendered)
+        typed(&rendered, at)
     }
 
     fn template(&mut self, text: &str, run: RunNames) -> Result<Value, Diagnostic> {
@@ -306,7 +308,7 @@ fn worded(error: &Error) -> Diagnostic {
 }
 
 /// A computed value as a node's value.
-fn typed(value: &Rendered) -> Result<Value, Diagnostic> {
+fn typed(value: &Rendered, at: &Range<usize>) -> Result<Value, Diagnostic> {
     Ok(match value.kind() {
         ValueKind::None => Value::Null,
         ValueKind::Bool => Value::Boolean(value.is_true()),
@@ -324,9 +326,16 @@ fn typed(value: &Rendered) -> Result<Value, Diagnostic> {
         ValueKind::Undefined => {
             return Err(Diagnostic::error(Code::Template, "this template uses a value that does not exist"));
         }
+        ValueKind::Seq => {
+            let items = value.try_iter().map_err(|error| worded(&error))?;
+            let nodes = items.take(MOST_ITEMS).map(|item| {
+                typed(&item, at).map(|value| Node { value, at: at.clone(), defined: None, template: None })
+            });
+            Value::List(nodes.collect::<Result<_, _>>()?)
+        }
         _ => {
-            return Err(Diagnostic::error(Code::Template, "this template gives a list or a mapping")
-                .help("a template gives text, a number or a truth value"));
+            return Err(Diagnostic::error(Code::Template, "this template gives a mapping")
+                .help("a template gives text, a number, a truth value or a list of these"));
         }
     })
 }
@@ -355,7 +364,7 @@ mod tests {
         };
         let shown =
             |diagnostic: Diagnostic| format!("{}; {}", diagnostic.message, diagnostic.help.join("; "));
-        Renderer::new(&scope).scalar(text, run).map_err(shown)
+        Renderer::new(&scope).scalar(text, &(0..0), run).map_err(shown)
     }
 
     fn value(text: &str) -> Value {
@@ -410,6 +419,6 @@ mod tests {
         assert!(error(&format!("{{{{ {}1 }}}}", "params.factors+".repeat(200))).contains("too much"));
         assert!(error(&format!("{{{{ {} }}}}", "1".repeat(5000))).contains("longer than"));
         assert!(render("{{ 'x' * 999999999 }}", RunNames::Hidden).is_err());
-        assert!(error("{{ [1, 2] }}").contains("a list or a mapping"));
+        assert!(error("{{ {'a': 1} }}").contains("gives a mapping"));
     }
 }

@@ -82,3 +82,26 @@ fn no_answer_is_left_without_its_question() {
         assert!(path.with_extension("yaml").exists(), "{} has no .yaml", path.display());
     }
 }
+
+/// The pipelines that users run and copy.
+#[test]
+fn the_pipelines_of_the_house_are_read_without_a_word() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dags");
+    let mut count = 0;
+    for entry in fs::read_dir(folder).expect("the folder is part of the source") {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let text = fs::read_to_string(&path).unwrap();
+            let mut context = context(&text);
+            if text.contains("source: {type: text}") {
+                context.params.insert("source".to_owned(), "data/ratings.dat".to_owned());
+            }
+            let source = SourceText::new(path.display().to_string(), text);
+            let loaded = load(&source, &context);
+            let loaded = loaded.unwrap_or_else(|found| panic!("{}", found.render(&source, Style::Plain)));
+            assert_eq!(loaded.warnings, [], "{}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count > 0);
+}

@@ -40,7 +40,9 @@ impl Form {
             }
             Shape::Leaf { leaf, .. } => leaf_schema(*leaf, templates),
             Shape::List { item, fewest } => {
-                json!({"type": "array", "items": item.editor_schema(templates), "minItems": fewest})
+                let list =
+                    json!({"type": "array", "items": item.editor_schema(templates), "minItems": fewest});
+                or_template(list, templates)
             }
             Shape::Mapping { keys, value } => mapping_schema(*keys, value, templates),
             Shape::Record(_) => self.record_schema(templates),

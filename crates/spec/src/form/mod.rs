@@ -11,6 +11,7 @@ mod read;
 
 use serde_json::Value;
 
+pub(crate) use editor::NAME as NAME_PATTERN;
 pub(crate) use leaf::Leaf;
 pub(crate) use read::{Reader, Use, Used, expectation, is_variable};
 

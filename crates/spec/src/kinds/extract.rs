@@ -73,12 +73,12 @@ pub struct Source {
     /// How the files are written. `auto` goes by their names.
     #[serde(default)]
     pub format: Format,
-    /// What separates the fields of a CSV file; more than one character is allowed, such as `::`. `auto` when absent:
-    /// a comma, or a tab in files named `.tsv`.
+    /// What separates the fields of a CSV file; more than one character is allowed, such as `::`. Without it it is
+    /// found out from the file's name and first lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 8))]
     pub delimiter: Option<String>,
-    /// Whether the first line of a CSV file names the columns.
+    /// Whether the first line of a CSV file names the columns: `true`, unless `names` does.
     #[serde(default = "yes")]
     pub header: bool,
     /// The columns of a CSV file without a header, in order.
@@ -95,7 +95,8 @@ pub struct Source {
     /// How the files are compressed. `auto` goes by their names; Parquet compresses by itself.
     #[serde(default)]
     pub compression: Compression,
-    /// The columns to make, each from a column of the source. Without it all columns are taken as they are.
+    /// The columns to make, each by the name of the source's column, or as `{from, type, unit}`. Without it all columns
+    /// are taken as they are.
     #[serde(default)]
     #[schemars(extend("x-noctule-keys" = "column"))]
     pub columns: BTreeMap<String, Column>,
@@ -254,12 +255,12 @@ struct Written {
     /// How the files are written. `auto` goes by their names.
     #[serde(default)]
     format: Format,
-    /// What separates the fields of a CSV file; more than one character is allowed, such as `::`. Without it a comma,
-    /// or a tab in files named `.tsv`.
+    /// What separates the fields of a CSV file; more than one character is allowed, such as `::`. Without it it is
+    /// found out from the file's name and first lines.
     #[serde(default)]
     #[schemars(length(min = 1, max = 8))]
     delimiter: Option<String>,
-    /// Whether the first line of a CSV file names the columns.
+    /// Whether the first line of a CSV file names the columns: `true`, unless `names` does.
     #[serde(default = "yes")]
     header: bool,
     /// The columns of a CSV file without a header, in order.
@@ -276,7 +277,8 @@ struct Written {
     /// How the files are compressed. `auto` goes by their names; Parquet compresses by itself.
     #[serde(default)]
     compression: Compression,
-    /// The columns to make, each from a column of the source. Without it all columns are taken as they are.
+    /// The columns to make, each by the name of the source's column, or as `{from, type, unit}`. Without it all columns
+    /// are taken as they are.
     #[serde(default)]
     #[schemars(extend("x-noctule-keys" = "column"))]
     columns: BTreeMap<String, Column>,
@@ -319,11 +321,12 @@ fn settle(canonical: Value, settling: &mut Settling<'_>) -> Option<StepKind> {
     check_expect(&written, settling);
     let sources = match written.source {
         Some(source) => {
+            let header = written.header && (written.names.is_none() || settling.is_written("header"));
             let only = Source {
                 source,
                 format: written.format,
                 delimiter: written.delimiter,
-                header: written.header,
+                header,
                 names: written.names,
                 quote: written.quote,
                 encoding: written.encoding,
@@ -334,10 +337,13 @@ fn settle(canonical: Value, settling: &mut Settling<'_>) -> Option<StepKind> {
             BTreeMap::from([(ONLY_SOURCE.to_owned(), only)])
         }
         None => {
-            for (name, source) in &written.sources {
+            let mut sources = written.sources;
+            for (name, source) in &mut sources {
+                let said = settling.with.at_path(&["sources", name, "header"]).is_some();
+                source.header &= source.names.is_none() || said;
                 check_source(source, &["sources", name], settling);
             }
-            written.sources
+            sources
         }
     };
     Some(StepKind::Extract(Settings {
@@ -448,7 +454,7 @@ fn check_source(source: &Source, path: &[&str], settling: &mut Settling<'_>) {
     let written = |settling: &Settling<'_>, key| {
         settling.with.at_path(path).is_some_and(|node| node.entry(key).is_some())
     };
-    if source.names.is_some() && source.header {
+    if source.names.is_some() && source.header && written(settling, "header") {
         settling.refuse(
             &below("names"),
             Code::Conflict,
