@@ -136,7 +136,7 @@ impl<'a> FactorRanker<'a> {
 
     fn score_one(&self, factors: &[f32], place: u32) -> f32 {
         let panel = place as usize / PANEL * PANEL * self.n_factors + place as usize % PANEL;
-        score_in_order(factors, &self.panels[panel..])
+        score_in_order(factors, &self.panels, panel)
     }
 }
 
@@ -145,13 +145,14 @@ fn norm<'a>(values: impl Iterator<Item = &'a f32>) -> f64 {
 }
 
 with_widest_lanes! {
-    /// One score, with the bits that the product of a block gives it.
-    fn score_in_order(user: &[f32], item: &[f32]) -> f32 = score_in_order_with
+    /// The score of the item whose first factor stands at `start`, with the bits that the product of
+    /// a block gives it.
+    fn score_in_order(user: &[f32], panels: &[f32], start: usize) -> f32 = score_in_order_with
 }
 
 #[inline(always)]
-unsafe fn score_in_order_with<L: Lanes>(user: &[f32], item: &[f32]) -> f32 {
-    user.iter().zip(item.iter().step_by(PANEL)).fold(0.0, |sum, (user, item)| {
+unsafe fn score_in_order_with<L: Lanes>(user: &[f32], panels: &[f32], start: usize) -> f32 {
+    user.iter().zip(panels.iter().skip(start).step_by(PANEL)).fold(0.0, |sum, (user, item)| {
         // SAFETY: the caller's.
         unsafe { L::scalar_mul_add(*item, *user, sum) }
     })
