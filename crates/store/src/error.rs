@@ -107,6 +107,9 @@ pub enum StoreError {
     )]
     InUse,
 
+    #[error("the publication was called off before anything was written")]
+    CalledOff,
+
     #[error("noctule could not {doing}: {what}")]
     Refused { doing: &'static str, what: String },
 

@@ -74,12 +74,13 @@ impl Store {
     /// Decides about a candidate and writes down, in one transaction, everything that follows: the version, the
     /// promotion, and the change of the run's log with its messages, which `then` makes from the decision.
     ///
-    /// When the candidate is the champion already, no version is registered. A held candidate is.
-    pub async fn publish(
+    /// When the candidate is the champion already, no version is registered. A held candidate is. `then` may answer
+    /// `None` to call it all off, and nothing is written ([`StoreError::CalledOff`]).
+    pub async fn publish<C: Into<Option<Change>>>(
         &self,
         position: &Position,
         publishing: &Publishing,
-        then: impl FnOnce(&Decision) -> Change + Send,
+        then: impl FnOnce(&Decision) -> C + Send,
     ) -> Result<(u64, Decision), StoreError> {
         let mut session = self.database.write("publish a model").await?;
         check_position(&mut session, position).await?;
@@ -99,7 +100,7 @@ impl Store {
                 standing.append(&mut session, row).await?;
             }
         }
-        let change = then(&decision);
+        let change = then(&decision).into().ok_or(StoreError::CalledOff)?;
         let last = append(&mut session, &position.run, position.after, &change).await?;
         session.commit().await?;
         Ok((last, decision))

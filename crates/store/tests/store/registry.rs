@@ -152,6 +152,8 @@ on_both! {
         };
         let error = store.publish(&after(&run, 1), &wanted, broken).await.unwrap_err();
         assert!(matches!(error, StoreError::NoSuchArtifact { .. }));
+        let off = store.publish(&after(&run, 1), &wanted, |_: &Decision| None::<Change>).await.unwrap_err();
+        assert!(matches!(off, StoreError::CalledOff));
         assert_eq!(champion(store).await, None);
         assert!(store.versions(&wanted.candidate.model).await.unwrap().is_empty());
         assert_eq!(store.load(&run).await.unwrap().len(), 1);
