@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use crate::source::{SourceText, showable};
+use crate::source::{SourceText, floor_char_boundary, showable};
 
 /// How grave a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -166,6 +166,12 @@ impl Diagnostic {
                 let (line, column) = source.line_and_column(primary.range.start);
                 title.element(Origin::path(source.name()).line(line).char_column(column))
             }
+            Some(primary) if self.has_long_line(&text) => {
+                let (line, column) = source.line_and_column(primary.range.start);
+                title
+                    .element(Origin::path(source.name()).line(line).char_column(column))
+                    .element(excerpt(&text, primary, line))
+            }
             Some(primary) => title.element(self.snippet(source, &text, primary)),
             None => Group::with_title(title),
         };
@@ -177,6 +183,13 @@ impl Diagnostic {
             Style::Ansi => Renderer::styled(),
         };
         renderer.term_width(WIDTH).render(&[group])
+    }
+
+    fn has_long_line(&self, text: &str) -> bool {
+        let labels = self.primary.iter().chain(&self.secondary);
+        labels
+            .map(|label| line_around(text, showable(text, &label.range).start))
+            .any(|line| line.len() > LONG_LINE)
     }
 
     /// The lines from the first to the last place that is pointed at; those between are folded.
@@ -200,6 +213,34 @@ impl Diagnostic {
         });
         Snippet::source(&text[from..to]).line_start(line).path(source.name()).annotations(annotations)
     }
+}
+
+/// A line so long that only the part around the place is handed to the renderer.
+const LONG_LINE: usize = 2_000;
+
+/// The line that a position is in, without its end.
+fn line_around(text: &str, position: usize) -> Range<usize> {
+    let start = text[..position].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[position..].find('\n').map_or(text.len(), |at| position + at);
+    start..end
+}
+
+/// The part of a long line around a place.
+fn excerpt<'a>(
+    text: &'a str,
+    primary: &'a Label,
+    number: usize,
+) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    const AROUND: usize = 100;
+    let place = showable(text, &primary.range);
+    let line = line_around(text, place.start);
+    let from = floor_char_boundary(text, place.start.saturating_sub(AROUND).max(line.start));
+    let to = floor_char_boundary(text, (place.start + AROUND).min(line.end)).max(from);
+    let annotation =
+        AnnotationKind::Primary.span(place.start - from..place.end.min(to).max(place.start) - from);
+    let annotation =
+        if primary.text.is_empty() { annotation } else { annotation.label(primary.text.as_str()) };
+    Snippet::source(&text[from..to]).line_start(number).annotation(annotation)
 }
 
 /// Wide enough for what people write; longer lines are cut around the caret.
@@ -325,7 +366,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// `did you mean ...?` for the nearest word; else the words themselves, when they are few.
-pub(crate) fn meant_or_listed<'a>(word: &str, known: &[&'a str]) -> Option<String> {
+pub(crate) fn meant_or_listed(word: &str, known: &[&str]) -> Option<String> {
     if let Some(near) = nearest(word, known.iter().copied()) {
         return Some(format!("did you mean `{near}`?"));
     }

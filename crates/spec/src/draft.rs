@@ -55,6 +55,8 @@ pub(crate) struct StepReader<'a, 'r> {
     pub(crate) renderer: &'r mut Renderer<'a>,
     pub(crate) defaults: &'r Defaults,
     pub(crate) form: &'r Form,
+    /// The forms of the kinds that occur, each made once.
+    pub(crate) forms: BTreeMap<&'static str, Form>,
     pub(crate) findings: &'r mut Vec<Diagnostic>,
 }
 
@@ -73,6 +75,9 @@ impl StepReader<'_, '_> {
         }
         let step = self.rendered(&entry.value);
         let declaration = self.declaration(&step);
+        if let Some(declaration) = declaration {
+            self.forms.entry(declaration.name).or_insert_with(|| (declaration.form)());
+        }
         let read = self.common(&step, &entry.key, declaration);
         let (kind, with, uses) = match declaration {
             Some(declaration) => self.settings(&step, entry, declaration),
@@ -155,11 +160,9 @@ impl StepReader<'_, '_> {
 
     /// Reads what all kinds have.
     fn common(&mut self, step: &Node, name: &str, declaration: Option<&'static Declaration>) -> Option<Json> {
-        let of_kind = declaration.map(|declaration| (declaration.form)());
-        let misplaced = |key: &str| {
-            let form = of_kind.as_ref()?;
-            form.field(key).map(|_| format!("it is a setting: put it under `with`"))
-        };
+        let of_kind = declaration.and_then(|declaration| self.forms.get(declaration.name));
+        let misplaced =
+            |key: &str| of_kind?.field(key).map(|_| "it is a setting: put it under `with`".to_owned());
         let fields = self.form.fields();
         let mut reader = Reader::new(self.text, self.findings);
         reader.partial_record(step, &format!("the step `{name}`"), fields, &misplaced)
@@ -175,7 +178,7 @@ impl StepReader<'_, '_> {
         let uses = step.entry("uses").map_or_else(|| entry.key_at.clone(), |uses| uses.value.at.clone());
         let empty = Node { value: Value::Mapping(Vec::new()), at: uses, defined: None, template: None };
         let with = step.entry("with").map_or(empty, |with| with.value.clone());
-        let form = (declaration.form)();
+        let form = &self.forms[declaration.name];
         let misplaced =
             |key: &str| self.form.field(key).map(|_| format!("`{key}` stands beside `with`, not in it"));
         let name = format!("`{}`", declaration.name);

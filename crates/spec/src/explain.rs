@@ -101,6 +101,15 @@ pub fn pipeline_page() -> String {
     page
 }
 
+/// The reference page of the configuration file.
+pub fn config_page() -> String {
+    format!(
+        "{GENERATED}\n\n# The configuration file\n\nGiven as `--config FILE`; `configs/local.yaml` shows it with every default. An empty \
+         file is the default. Templates are not rendered in it.\n\n{}",
+        table(&rows(&crate::config::form(), ""))
+    )
+}
+
 const GENERATED: &str = "<!-- Made from the declarations in crates/spec; `UPDATE=1 cargo test -p noctule-spec` makes it anew. -->";
 
 const TEMPLATES: &str = r#"

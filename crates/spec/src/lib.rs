@@ -4,6 +4,7 @@
 //! [`pipeline`] first for what comes out, then `load` for how.
 
 pub mod alerts;
+pub mod config;
 pub mod cron_line;
 pub mod diagnostic;
 mod draft;
@@ -31,9 +32,10 @@ mod tree;
 pub mod units;
 
 pub use alerts::{Alerts, SecretName, Slack};
+pub use config::Config;
 pub use cron_line::CronLine;
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Label, Severity, Style};
-pub use explain::{UnknownKind, explain, pipeline_page, reference_page};
+pub use explain::{UnknownKind, config_page, explain, pipeline_page, reference_page};
 pub use load::{Context, Loaded, load};
 pub use metric::{Measure, Metric};
 pub use pipeline::{InputReference, Pipeline, Step, StepKind};

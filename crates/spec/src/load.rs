@@ -239,8 +239,14 @@ impl<'a, 'f> File<'a, 'f> {
             );
         }
         let form = step_form();
-        let mut reader =
-            StepReader { text: self.source, renderer, defaults, form: &form, findings: self.findings };
+        let mut reader = StepReader {
+            text: self.source,
+            renderer,
+            defaults,
+            form: &form,
+            forms: BTreeMap::new(),
+            findings: self.findings,
+        };
         let mut drafts = Vec::new();
         let mut undrafted = BTreeSet::new();
         for entry in entry.value.entries() {

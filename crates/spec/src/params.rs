@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use crate::diagnostic::{Code, Diagnostic, meant_or_listed, quoted};
 use crate::file::typed_param_form;
-use crate::form::Reader;
+use crate::form::{Form, Reader};
 use crate::secrets;
 use crate::template::is_template;
 use crate::tree::{Entry, Node, Value};
@@ -47,8 +47,9 @@ pub(crate) fn read(
     findings: &mut Vec<Diagnostic>,
 ) -> BTreeMap<String, Json> {
     let entries = node.map(Node::entries).unwrap_or_default();
+    let form = typed_param_form();
     let declared: Vec<Declared<'_>> =
-        entries.iter().filter_map(|entry| declare(entry, text, findings)).collect();
+        entries.iter().filter_map(|entry| declare(entry, &form, text, findings)).collect();
     let mut effective = BTreeMap::new();
     for param in &declared {
         let name = &param.entry.key;
@@ -88,7 +89,12 @@ fn placeholder(param: &Declared<'_>) -> Json {
     })
 }
 
-fn declare<'a>(entry: &'a Entry, text: &str, findings: &mut Vec<Diagnostic>) -> Option<Declared<'a>> {
+fn declare<'a>(
+    entry: &'a Entry,
+    form: &Form,
+    text: &str,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<Declared<'a>> {
     if !crate::form::is_variable(&entry.key) {
         findings.push(
             Diagnostic::error(Code::BadValue, format!("{} cannot name a parameter", quoted(&entry.key)))
@@ -101,7 +107,7 @@ fn declare<'a>(entry: &'a Entry, text: &str, findings: &mut Vec<Diagnostic>) -> 
     }
     let node = &entry.value;
     let declared = match &node.value {
-        Value::Mapping(_) => typed(entry, text, findings)?,
+        Value::Mapping(_) => typed(entry, form, text, findings)?,
         Value::Null | Value::Unknown => {
             findings.push(
                 Diagnostic::error(
@@ -141,8 +147,12 @@ fn refuse_list(name: &str, length: usize, node: &Node, findings: &mut Vec<Diagno
     findings.push(Diagnostic::error(Code::WrongType, message).at(node.at.clone(), ""));
 }
 
-fn typed<'a>(entry: &'a Entry, text: &str, findings: &mut Vec<Diagnostic>) -> Option<Declared<'a>> {
-    let form = typed_param_form();
+fn typed<'a>(
+    entry: &'a Entry,
+    form: &Form,
+    text: &str,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<Declared<'a>> {
     let name = format!("the parameter {}", quoted(&entry.key));
     let read = Reader::new(text, findings).record(&entry.value, &name, form.fields(), &|_| None)?;
     let data_type: ParamType = serde_json::from_value(read["type"].clone()).ok()?;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use noctule_spec::{kinds, pipeline_page, reference_page, schema, schema_file};
+use noctule_spec::{config_page, kinds, pipeline_page, reference_page, schema, schema_file};
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -30,6 +30,7 @@ fn the_reference_is_current() {
         check(root().join(format!("docs/reference/{kind}.md")), &reference_page(kind).unwrap());
     }
     check(root().join("docs/reference/pipeline.md"), &pipeline_page());
+    check(root().join("docs/reference/config.md"), &config_page());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Form, Keys, Leaf, Shape, Wrapped};
+use super::{Form, Keys, Leaf, Shape};
 
 /// A scalar that is rendered first may hold anything.
 const TEMPLATE: &str = r"\{\{";
@@ -47,8 +47,8 @@ impl Form {
             Shape::Mapping { keys, value } => mapping_schema(*keys, value, templates),
             Shape::Record(_) => self.record_schema(templates),
             Shape::Either { scalar, list, mapping } => {
-                let wrapped = [scalar, list].into_iter().flatten();
-                let forms = wrapped.map(|wrapped: &Box<Wrapped>| &wrapped.form).chain(mapping.as_deref());
+                let wrapped = [scalar.as_deref(), list.as_deref()].into_iter().flatten();
+                let forms = wrapped.map(|wrapped| &wrapped.form).chain(mapping.as_deref());
                 let choices: Vec<Value> = forms.map(|form| form.editor_schema(templates)).collect();
                 json!({"anyOf": choices})
             }

@@ -73,8 +73,8 @@ pub struct Source {
     /// How the files are written. `auto` goes by their names.
     #[serde(default)]
     pub format: Format,
-    /// What separates the fields of a CSV file; more than one character is allowed, such as `::`. Without it it is
-    /// found out from the file's name and first lines.
+    /// What separates the fields of a CSV file; more than one character is allowed, such as `::`. Without it a tab
+    /// in files named `.tsv`, else a comma.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 8))]
     pub delimiter: Option<String>,
@@ -255,8 +255,8 @@ struct Written {
     /// How the files are written. `auto` goes by their names.
     #[serde(default)]
     format: Format,
-    /// What separates the fields of a CSV file; more than one character is allowed, such as `::`. Without it it is
-    /// found out from the file's name and first lines.
+    /// What separates the fields of a CSV file; more than one character is allowed, such as `::`. Without it a tab
+    /// in files named `.tsv`, else a comma.
     #[serde(default)]
     #[schemars(length(min = 1, max = 8))]
     delimiter: Option<String>,

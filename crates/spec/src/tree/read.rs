@@ -14,7 +14,8 @@ use crate::diagnostic::{Code, Diagnostic, quoted};
 /// Bounds of what is read. A pipeline of a thousand steps stays below half of each.
 pub(super) mod bounds {
     pub(in crate::tree) const NODES: usize = 20_000;
-    pub(in crate::tree) const DEPTH: usize = 64;
+    /// The parser recurses, and a thread may have a stack of no more than two mebibytes.
+    pub(in crate::tree) const DEPTH: usize = 24;
     pub(in crate::tree) const ANCHORS: usize = 200;
     pub(in crate::tree) const ALIASES: usize = 1_000;
 }
@@ -242,4 +243,139 @@ fn position_of(text: &str, location: Location) -> Range<usize> {
     let rest = text[start..].split_inclusive('\n').next().unwrap_or_default();
     let inside: usize = rest.chars().take(column).map(char::len_utf8).sum();
     start + inside..start + inside
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(text: &str) -> Node {
+        let mut findings = Vec::new();
+        let node = read(text, &mut findings).unwrap_or_else(|refusal| panic!("{}", refusal.message));
+        assert_eq!(findings, []);
+        node
+    }
+
+    fn refused(text: &str) -> String {
+        let mut findings = Vec::new();
+        match read(text, &mut findings) {
+            Err(refusal) => refusal.message,
+            Ok(_) => findings.remove(0).message,
+        }
+    }
+
+    #[test]
+    fn what_other_readers_take_for_something_else_is_text_here() {
+        let root = tree("[no, on, yes, 0755, 1_000, 2026-01-01, 1:30, 10%, -30%, 28d, .nan, 1e400, Null2]");
+        for (node, text) in root.items().iter().zip([
+            "no",
+            "on",
+            "yes",
+            "0755",
+            "1_000",
+            "2026-01-01",
+            "1:30",
+            "10%",
+            "-30%",
+            "28d",
+            ".nan",
+            ".inf",
+            "Null2",
+        ]) {
+            assert_eq!(node.as_text(), Some(text));
+        }
+    }
+
+    #[test]
+    fn numbers_truth_values_and_nothing_are_what_they_look_like() {
+        let root = tree(
+            "[1, -1, 0x10, 1.5, 1e3, 18446744073709551615, 99999999999999999999, true, ~, null, '1', \"\"]",
+        );
+        let values: Vec<Value> = root.items().iter().map(|node| node.value.clone()).collect();
+        assert_eq!(
+            values,
+            [
+                Value::Integer(1),
+                Value::Integer(-1),
+                Value::Integer(16),
+                Value::Float(1.5),
+                Value::Float(1000.0),
+                Value::Integer(u64::MAX.into()),
+                Value::Integer(99_999_999_999_999_999_999),
+                Value::Boolean(true),
+                Value::Null,
+                Value::Null,
+                Value::Text("1".into()),
+                Value::Text(String::new()),
+            ]
+        );
+    }
+
+    #[test]
+    fn places_are_those_of_the_text() {
+        let text = "a: &x {k: 'v'}\nb: *x\nc:\n  <<: *x\n  d: |\n    two\n    lines\n\ne: 1\n";
+        let root = tree(text);
+        let slice = |range: &Range<usize>| &text[range.clone()];
+        let value = root.at_path(&["a", "k"]).unwrap();
+        assert_eq!((slice(&value.at), &value.defined), ("'v'", &None));
+        let alias = root.at_path(&["b", "k"]).unwrap();
+        assert_eq!((slice(&alias.at), slice(alias.defined.as_ref().unwrap())), ("*x", "'v'"));
+        assert_eq!(slice(&root.at_path(&["c"]).unwrap().at), "c");
+        assert_eq!(slice(&root.at_path(&["c", "k"]).unwrap().at), "*x");
+        let block = root.at_path(&["c", "d"]).unwrap();
+        assert_eq!(block.as_text(), Some("two\nlines\n"));
+        assert_eq!(slice(&block.at), "two\n    lines");
+    }
+
+    #[test]
+    fn keys_are_text_and_their_own_value_wins_over_a_merged_one() {
+        let root = tree("x: &x {k: 1, l: 2}\ny: {<<: *x, k: 3}\n1: a\ntrue: b\n");
+        assert_eq!(root.at_path(&["y", "k"]).unwrap().value, Value::Integer(3));
+        assert_eq!(root.at_path(&["y", "l"]).unwrap().value, Value::Integer(2));
+        assert_eq!(root.at_path(&["1"]).unwrap().as_text(), Some("a"));
+        assert_eq!(root.at_path(&["true"]).unwrap().as_text(), Some("b"));
+    }
+
+    #[test]
+    fn comments_are_never_too_many() {
+        let comments = "# a comment\n".repeat(5_000);
+        assert_eq!(
+            tree(&format!("{comments}a:\n{comments}  - 1\n{comments}"))
+                .at_path(&["a"])
+                .unwrap()
+                .items()
+                .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn refusals_are_in_our_words() {
+        for (text, message) in [
+            ("a: b: c", "a `:` followed by a space starts a value, and none can start here"),
+            ("a: [1, 2", "this bracket is never closed"),
+            ("a: [1, 2}", "this bracket is closed by one of another kind"),
+            ("a: \"x", "this quote is never closed"),
+            ("a:\n\t- b", "a tab cannot indent"),
+            ("a: 'x'y", "there is more text after the closing quote"),
+            ("a: @x", "this character cannot begin a value"),
+            ("a: %x", "this character cannot begin a value"),
+            ("- a\nb: 1", "this is not indented like the list items before it"),
+            ("a: |\n  x\n y", "a `key: value` is expected here"),
+            ("a: ?", "a key cannot stand here"),
+            ("a: \"\\q\"", "this text in double quotes has an unknown `\\` escape"),
+            ("a: - b", "a list item cannot start here"),
+            ("a: !x b", "YAML tags (`!name`) have no meaning here"),
+            ("a: *x", "this alias names an anchor that is not defined above it"),
+            ("a: &a [*a]", "this alias stands inside the very thing that it names"),
+            ("<<: 5", "`<<` merges a mapping, and this is none"),
+            ("%YAML 9.x\n---\na: 1", "YAML directives (`%...`) are not read"),
+            ("a: 1\n---\nb: 1", "a second document begins here, and a file holds one"),
+            ("[a]: 1", "a key must be text, not a list or a mapping"),
+            ("a: {{ b }}", "a template that is not quoted is a mapping to YAML"),
+            ("a: 1\na: 2", "`a` is there twice"),
+        ] {
+            assert_eq!(refused(text), message, "{text}");
+        }
+    }
 }

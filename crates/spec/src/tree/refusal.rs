@@ -78,7 +78,7 @@ fn too_deep() -> String {
 }
 
 /// Parts of the parser's own texts, what they mean to the one who wrote the file, and what to do.
-const SCANNER: [(&str, &str, &str); 17] = [
+const SCANNER: [(&str, &str, &str); 23] = [
     (
         "mapping values are not allowed",
         "a `:` followed by a space starts a value, and none can start here",
@@ -88,38 +88,36 @@ const SCANNER: [(&str, &str, &str); 17] = [
     ("unclosed bracket", "this bracket is never closed", "close it, or put the text in quotes"),
     ("unclosed quote", "this quote is never closed", "close it"),
     ("tabs disallowed", "a tab cannot indent", "use spaces"),
-    ("tab", "a tab cannot stand here", "use spaces"),
-    (
-        "invalid trailing content",
-        "there is more text after the closing quote",
-        "put all of it inside the quotes",
-    ),
+    ("tab cannot", "a tab cannot indent", "use spaces"),
+    ("found a tab", "a tab cannot stand here", "use spaces"),
+    ("trailing content", "there is more text after the closing quote", "put all of it inside the quotes"),
     ("unexpected character", "this character cannot begin a value", "put the text in quotes"),
-    (
-        "did not find expected '-'",
-        "this is not indented like the list items before it",
-        "check the indentation",
-    ),
-    ("did not find expected key", "a `key: value` is expected here", "check the indentation"),
+    ("expected '-'", "this is not indented like the list items before it", "check the indentation"),
+    ("expected key", "a `key: value` is expected here", "check the indentation"),
     (
         "mapping keys are not allowed",
         "a key cannot stand here",
         "check the indentation, or put the text in quotes",
     ),
+    ("expected ',' or", "a comma or a closing bracket is missing before this", ""),
+    ("simple key expected", "this key has no `:`, or is longer than 1024 characters", "write `key: value`"),
+    ("sequence entries", "a list item cannot start here", "put the list on lines of its own, below its key"),
+    ("expected node content", "a value is expected here", ""),
+    ("document indicator", "`---` or `...` stands inside a text in quotes", "close the quote before it"),
     (
-        "unknown escape character",
+        "invalid indentation",
+        "this line is not indented deeper than what it belongs to",
+        "check the indentation",
+    ),
+    ("directive", "YAML directives (`%...`) are not read", "remove the line"),
+    ("anchor", "an anchor or alias is malformed here", "write `&name` and `*name`"),
+    (
+        "quoted scalar",
         "this text in double quotes has an unknown `\\` escape",
         "use single quotes, or double the backslash",
     ),
-    ("did not find expected ',' or", "a comma or a closing bracket is missing before this", ""),
-    ("could not find expected ':'", "a `:` is missing after this key", "write `key: value`"),
-    (
-        "block sequence entries are not allowed",
-        "a list item cannot start here",
-        "put the list on lines of its own, below its key",
-    ),
-    ("anchor", "an anchor or alias is malformed here", "write `&name` and `*name`"),
-    ("directive", "YAML directives (`%...`) are not read", "remove the line"),
+    ("unexpected EOF", "the file ends in the middle of something", ""),
+    ("a tag", "YAML tags (`!name`) have no meaning here", "remove the tag"),
 ];
 
 fn scanner(text: &str, parsers_words: &str) -> Words {
