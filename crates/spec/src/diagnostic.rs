@@ -182,7 +182,7 @@ impl Diagnostic {
             Style::Plain => Renderer::plain(),
             Style::Ansi => Renderer::styled(),
         };
-        renderer.term_width(WIDTH).render(&[group])
+        without_bare_joint(renderer.term_width(WIDTH).render(&[group]))
     }
 
     fn has_long_line(&self, text: &str) -> bool {
@@ -223,6 +223,20 @@ fn line_around(text: &str, position: usize) -> Range<usize> {
     let start = text[..position].rfind('\n').map_or(0, |at| at + 1);
     let end = text[position..].find('\n').map_or(text.len(), |at| position + at);
     start..end
+}
+
+/// The renderer joins a place and an excerpt that has no path of its own by a line of `:::` alone, which says nothing.
+fn without_bare_joint(shown: String) -> String {
+    let is_bare = |line: &str| {
+        let mut parts = line.split('\u{1b}');
+        let first = parts.next().unwrap_or_default();
+        let rest = parts.map(|part| part.split_once('m').map_or("", |(_, text)| text));
+        std::iter::once(first).chain(rest).collect::<String>().trim() == ":::"
+    };
+    if !shown.lines().any(is_bare) {
+        return shown;
+    }
+    shown.lines().filter(|line| !is_bare(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// The part of a long line around a place.
@@ -411,7 +425,10 @@ mod tests {
         let source = SourceText::new("p.yaml", text);
         let shown = Diagnostic::error(Code::BadValue, "no").at(5003..5004, "").render(&source, Style::Plain);
         assert!(shown.lines().all(|line| line.chars().count() < 160), "{shown}");
-        assert!(shown.contains("x!y"), "{shown}");
+        assert!(shown.contains("x!y") && shown.contains("p.yaml:1:5004"), "{shown}");
+        let coloured =
+            Diagnostic::error(Code::BadValue, "no").at(5003..5004, "").render(&source, Style::Ansi);
+        assert!(!shown.contains(":::") && !coloured.contains(":::"), "{coloured}");
     }
 
     #[test]

@@ -130,7 +130,7 @@ fn templates_cannot_fill_the_memory() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     /// Whatever is cut out of a pipeline, or put into it, there is an answer.
     #[test]
