@@ -6,13 +6,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::alerts::SecretName;
-use crate::diagnostic::{Code, Diagnostic, Diagnostics, quoted};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::draft::refuse_templates;
 use crate::form::{Form, Reader};
 use crate::secrets;
 use crate::source::SourceText;
 use crate::tree::{self, Node, Value};
 use crate::units::{Cpu, Size};
+use crate::words::quoted;
 
 /// Where this machine keeps things and runs things.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -185,7 +186,7 @@ fn check_database(config: &Config, root: &Node, findings: &mut Vec<Diagnostic>) 
                 Diagnostic::error(Code::BadValue, format!("there is no secret {}", quoted(name)))
                     .at(entry.value.at.clone(), "")
                     .help(
-                        crate::diagnostic::meant_or_listed(name, &names)
+                        crate::words::meant_or_listed(name, &names)
                             .unwrap_or_else(|| "add it to `secrets`".to_owned()),
                     ),
             );

@@ -8,7 +8,7 @@ use noctule_artifacts::launch::EnvValue;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use crate::diagnostic::{Code, Diagnostic, quoted};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::form::{Form, Leaf, Reader, Use};
 use crate::kinds::{self, Declaration, Settling};
 use crate::pipeline::StepKind;
@@ -19,6 +19,7 @@ use crate::secrets;
 use crate::template::{Renderer, RunNames, is_template};
 use crate::timeouts::Timeouts;
 use crate::tree::{Entry, Node, Value};
+use crate::words::quoted;
 
 /// A step as it was read.
 pub(crate) struct Draft {

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::diagnostic::nearest;
 use crate::form::{Field, Form, Shape, Wrapped, expectation};
 use crate::kinds::{Declaration, declaration, names};
+use crate::words::nearest;
 
 /// A name that is no kind of step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

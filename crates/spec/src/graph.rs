@@ -6,11 +6,12 @@ use std::ops::Range;
 use noctule_artifacts::manifest::OutputForm;
 use noctule_artifacts::{OutputName, StepName};
 
-use crate::diagnostic::{Code, Diagnostic, meant_or_listed, nearest, quoted};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::draft::Draft;
 use crate::form::{Role, Use, Used};
 use crate::pipeline::{InputReference, StepKind};
 use crate::reference::{ModelReference, Reference};
+use crate::words::{meant_or_listed, nearest, quoted};
 
 /// What one step takes from others.
 #[derive(Default)]

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use crate::diagnostic::{Code, Diagnostic, meant_or_listed, nearest};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::draft::Draft;
 use crate::graph::Graph;
 use crate::kinds::{evaluate, gate, publish, split};
 use crate::pipeline::StepKind;
 use crate::reference::{ModelReference, Reference};
 use crate::tree::Node;
+use crate::words::{meant_or_listed, nearest};
 
 /// Checks every gate and every publish of a pipeline.
 pub(crate) fn check(drafts: &[Draft], graph: &Graph<'_>, findings: &mut Vec<Diagnostic>) {

@@ -30,6 +30,7 @@ mod template;
 pub mod timeouts;
 mod tree;
 pub mod units;
+mod words;
 
 pub use alerts::{Alerts, SecretName, Slack};
 pub use config::Config;

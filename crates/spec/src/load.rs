@@ -8,7 +8,7 @@ use noctule_artifacts::launch::Interval;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity, quoted};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity};
 use crate::draft::{Defaults, Draft, StepReader, refuse_templates};
 use crate::file::{GRAMMAR, pipeline_form, step_form};
 use crate::form::Reader;
@@ -17,6 +17,7 @@ use crate::pipeline::{Pipeline, Step};
 use crate::source::SourceText;
 use crate::template::{Renderer, RunNames, Scope};
 use crate::tree::{self, Entry, Node, Value};
+use crate::words::quoted;
 use crate::{judged, params};
 
 /// What a pipeline is read for.

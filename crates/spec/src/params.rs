@@ -6,12 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::diagnostic::{Code, Diagnostic, meant_or_listed, quoted};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::file::typed_param_form;
 use crate::form::{Form, Reader};
 use crate::secrets;
 use crate::template::is_template;
 use crate::tree::{Entry, Node, Value};
+use crate::words::{meant_or_listed, quoted};
 
 /// What the values of a parameter are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

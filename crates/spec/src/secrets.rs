@@ -1,6 +1,7 @@
 //! Whether a text looks like a key that should not stand in a file.
 
-use crate::diagnostic::{Code, Diagnostic, quoted};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::words::quoted;
 
 /// Parts of names that are given to secrets.
 const NAMES: [&str; 9] =

@@ -11,8 +11,9 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, context, filte
 use noctule_artifacts::launch::Interval;
 use serde_json::Value as Json;
 
-use crate::diagnostic::{Code, Diagnostic, listed, meant_or_listed, nearest, quoted};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::tree::{Entry, Node, Value};
+use crate::words::{listed, meant_or_listed, nearest, quoted};
 
 /// What templates see.
 pub(crate) struct Scope<'a> {

@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cron_line::CronLine;
-use crate::diagnostic::{meant_or_listed, nearest};
 use crate::metric::{Measure, Metric};
 use crate::reference::{ModelReference, Reference};
 use crate::sql;
 use crate::units::{Change, Cpu, Cut, Share, Size, Span};
+use crate::words::{meant_or_listed, nearest};
 
 /// The grammar of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,14 +6,16 @@
 
 mod declare;
 mod editor;
+mod expect;
 mod leaf;
 mod read;
 
 use serde_json::Value;
 
 pub(crate) use editor::NAME as NAME_PATTERN;
+pub(crate) use expect::expectation;
 pub(crate) use leaf::Leaf;
-pub(crate) use read::{Reader, Use, Used, expectation, is_variable};
+pub(crate) use read::{Reader, Use, Used, is_variable};
 
 /// What a node may look like, and what it is for.
 #[derive(Debug, Clone)]

@@ -4,12 +4,14 @@ use std::ops::Range;
 
 use serde_json::{Map, Value as Json};
 
+use super::expect::{either_expectation, expectation, integer_range, number_range, one_of};
 use super::leaf::Refused;
 use super::{Field, Form, Keys, Leaf, Role, Shape, Word, Wrap, Wrapped};
-use crate::diagnostic::{Code, Diagnostic, meant_or_listed, quoted};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::reference::{ModelReference, Reference};
 use crate::secrets;
 use crate::tree::{Entry, Node, Value};
+use crate::words::{meant_or_listed, quoted};
 
 /// Reads nodes, gathering what is wrong with them and which steps and models they name.
 pub(crate) struct Reader<'a> {
@@ -470,59 +472,4 @@ pub(crate) fn is_variable(key: &str) -> bool {
     !key.is_empty()
         && !key.starts_with(|c: char| c.is_ascii_digit())
         && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-}
-
-/// What a form expects, with an article, to follow "expected".
-pub(crate) fn expectation(form: &Form) -> String {
-    match &form.shape {
-        Shape::Text { .. } => "text".to_owned(),
-        Shape::Boolean => "`true` or `false`".to_owned(),
-        Shape::Integer { min, max } => format!("a whole number{}", integer_range(*min, *max)),
-        Shape::Number { min, max } => format!("a number{}", number_range(*min, *max)),
-        Shape::Word(words) => one_of(&words.iter().map(|word| word.name.as_str()).collect::<Vec<_>>()),
-        Shape::Leaf { leaf, .. } => leaf.described().to_owned(),
-        Shape::List { item, .. } => format!("a list (`[...]`), each item {}", expectation(item)),
-        Shape::Mapping { .. } => "a mapping (`name: ...`)".to_owned(),
-        Shape::Record(fields) => {
-            let key = fields.first().map_or("key", |field| field.key.as_str());
-            format!("a mapping (`{key}: ...`)")
-        }
-        Shape::Either { scalar, list, mapping } => {
-            either_expectation(scalar.as_deref(), list.as_deref(), mapping.as_deref())
-        }
-        Shape::Raw => "a value".to_owned(),
-    }
-}
-
-fn either_expectation(scalar: Option<&Wrapped>, list: Option<&Wrapped>, mapping: Option<&Form>) -> String {
-    let wrapped = [scalar, list].into_iter().flatten().map(|wrapped| expectation(&wrapped.form));
-    wrapped.chain(mapping.map(expectation)).collect::<Vec<_>>().join(", or ")
-}
-
-fn one_of(words: &[&str]) -> String {
-    match words {
-        [one] => format!("`{one}`"),
-        _ => {
-            format!("one of {}", words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
-        }
-    }
-}
-
-pub(super) fn integer_range(min: i128, max: i128) -> String {
-    let huge = max >= i128::from(u32::MAX);
-    match (min <= i128::from(i64::MIN), huge) {
-        (true, true) => String::new(),
-        (true, false) => format!(" up to {max}"),
-        (false, true) => format!(" from {min} up"),
-        (false, false) => format!(" from {min} to {max}"),
-    }
-}
-
-pub(super) fn number_range(min: f64, max: f64) -> String {
-    match (min.is_finite(), max.is_finite()) {
-        (false, false) => String::new(),
-        (false, true) => format!(" up to {max}"),
-        (true, false) => format!(" from {min} up"),
-        (true, true) => format!(" from {min} to {max}"),
-    }
 }

@@ -169,61 +169,59 @@ const BARS: [&str; 4] = ["min", "max", "max_drop", "min_gain"];
 
 fn bar(rule: &WrittenRule, node: &Node, settling: &mut Settling<'_>) -> Option<Bar> {
     let given: Vec<&str> = BARS.into_iter().filter(|key| node.entry(key).is_some()).collect();
-    if let [first, second, ..] = given[..] {
-        let message = format!("a rule has one bar, and this has `{first}` and `{second}`");
-        settling.push(
-            Diagnostic::error(Code::Conflict, message)
+    let bar = match given[..] {
+        [first, second, ..] => {
+            let message = format!("a rule has one bar, and this has `{first}` and `{second}`");
+            Err(Diagnostic::error(Code::Conflict, message)
                 .at(key_at(node, second), "")
                 .also(key_at(node, first), "")
-                .help("make two rules of it; all must hold"),
-        );
-        return None;
+                .help("make two rules of it; all must hold"))
+        }
+        _ => the_bar(rule, node),
+    };
+    bar.map_err(|diagnostic| settling.push(diagnostic)).ok()
+}
+
+fn the_bar(rule: &WrittenRule, node: &Node) -> Result<Bar, Diagnostic> {
+    match (rule.min, rule.max, rule.max_drop, rule.min_gain) {
+        (Some(min), ..) => alone(rule, node, "min").map(|()| Bar::Min(min)),
+        (_, Some(max), ..) => alone(rule, node, "max").map(|()| Bar::Max(max)),
+        (_, _, Some(drop), _) => {
+            compared(rule, node, "max_drop").map(|against| Bar::MaxDrop { against, drop })
+        }
+        (_, _, _, Some(gain)) if gain.fraction() < 0.0 => {
+            Err(Diagnostic::error(Code::OutOfRange, format!("`min_gain` is {gain}, which is a loss"))
+                .at(value_at(node, "min_gain"), "")
+                .help("write `max_drop` for a loss that is borne"))
+        }
+        (_, _, _, Some(gain)) => {
+            compared(rule, node, "min_gain").map(|against| Bar::MinGain { against, gain })
+        }
+        (None, None, None, None) => Err(Diagnostic::error(Code::MissingKey, "this rule has no bar")
+            .at(node.at.clone(), "")
+            .help("add `min` or `max`, or `against` with `max_drop` or `min_gain`")),
     }
-    match (&rule.against, rule.min, rule.max, rule.max_drop, rule.min_gain) {
-        (None, Some(min), ..) => Some(Bar::Min(min)),
-        (None, _, Some(max), ..) => Some(Bar::Max(max)),
-        (Some(against), None, None, Some(drop), _) => Some(Bar::MaxDrop { against: against.clone(), drop }),
-        (Some(against), None, None, None, Some(gain)) => {
-            if gain.fraction() < 0.0 {
-                settling.push(
-                    Diagnostic::error(Code::OutOfRange, format!("`min_gain` is {gain}, which is a loss"))
-                        .at(value_at(node, "min_gain"), "")
-                        .help("write `max_drop` for a loss that is borne"),
-                );
-                return None;
-            }
-            Some(Bar::MinGain { against: against.clone(), gain })
-        }
-        (Some(_), min, ..) if !given.is_empty() => {
-            let key = if min.is_some() { "min" } else { "max" };
-            settling.push(
-                Diagnostic::error(
-                    Code::Conflict,
-                    format!("`{key}` is a bar for the candidate alone, and there is `against`"),
-                )
-                .at(key_at(node, key), "")
-                .also(key_at(node, "against"), "")
-                .help("write `max_drop` or `min_gain` with `against`"),
-            );
-            None
-        }
-        (None, ..) if !given.is_empty() => {
-            settling.push(
-                Diagnostic::error(Code::MissingKey, format!("`{}` needs a model to compare with", given[0]))
-                    .at(key_at(node, given[0]), "")
-                    .help("add `against: popularity`, or a model such as `home-feed@champion`"),
-            );
-            None
-        }
-        _ => {
-            settling.push(
-                Diagnostic::error(Code::MissingKey, "this rule has no bar")
-                    .at(node.at.clone(), "")
-                    .help("add `min` or `max`, or `against` with `max_drop` or `min_gain`"),
-            );
-            None
-        }
+}
+
+/// An absolute bar has no other model.
+fn alone(rule: &WrittenRule, node: &Node, key: &str) -> Result<(), Diagnostic> {
+    if rule.against.is_none() {
+        return Ok(());
     }
+    let message = format!("`{key}` is a bar for the candidate alone, and there is `against`");
+    Err(Diagnostic::error(Code::Conflict, message)
+        .at(key_at(node, key), "")
+        .also(key_at(node, "against"), "")
+        .help("write `max_drop` or `min_gain` with `against`"))
+}
+
+/// A relative bar has one.
+fn compared(rule: &WrittenRule, node: &Node, key: &str) -> Result<ModelReference, Diagnostic> {
+    rule.against.clone().ok_or_else(|| {
+        Diagnostic::error(Code::MissingKey, format!("`{key}` needs a model to compare with"))
+            .at(key_at(node, key), "")
+            .help("add `against: popularity`, or a model such as `home-feed@champion`")
+    })
 }
 
 fn slice(rule: &WrittenRule, node: &Node, settling: &mut Settling<'_>) -> Option<Slice> {

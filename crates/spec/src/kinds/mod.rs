@@ -114,4 +114,43 @@ mod tests {
             }
         }
     }
+
+    /// A pipeline in which a step is replaced by another of its name.
+    fn with_step(pipeline: &str, step: &str) -> String {
+        let (head, _) = step.split_once('\n').expect("an example has more than one line");
+        let mut inside = false;
+        let mut text = String::new();
+        for line in pipeline.lines() {
+            if line.starts_with("  ") && !line.starts_with("   ") {
+                inside = line.trim() == head;
+            }
+            if !inside {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+        step.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
+        text
+    }
+
+    #[test]
+    fn every_example_can_be_run() {
+        let nightly = include_str!("../../tests/valid/nightly.yaml");
+        for kind in KINDS {
+            let text = with_step(nightly, kind.example);
+            let source = crate::SourceText::new(kind.name, text);
+            let context = crate::Context {
+                params: Default::default(),
+                interval: noctule_artifacts::launch::Interval {
+                    start: jiff::Timestamp::UNIX_EPOCH,
+                    end: jiff::Timestamp::UNIX_EPOCH,
+                },
+                run: None,
+                now: jiff::Timestamp::UNIX_EPOCH,
+            };
+            if let Err(found) = crate::load(&source, &context) {
+                panic!("{}", found.render(&source, crate::Style::Plain));
+            }
+        }
+    }
 }

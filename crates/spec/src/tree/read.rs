@@ -9,7 +9,8 @@ use serde_yaml::{Location, Spanned};
 
 use super::refusal::refusal;
 use super::{Entry, Node, Value};
-use crate::diagnostic::{Code, Diagnostic, quoted};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::words::quoted;
 
 /// Bounds of what is read. A pipeline of a thousand steps stays below half of each.
 pub(super) mod bounds {

@@ -4,7 +4,8 @@ use serde_yaml::Error;
 use serde_yaml::budget::BudgetBreach;
 
 use super::read::{bounds, range_of};
-use crate::diagnostic::{Code, Diagnostic, quoted};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::words::quoted;
 
 /// The diagnostic for what stopped the parser.
 pub(super) fn refusal(text: &str, error: &Error) -> Diagnostic {
