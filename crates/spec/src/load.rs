@@ -55,6 +55,12 @@ pub fn load(source: &SourceText, context: &Context) -> Result<Loaded, Diagnostic
             None
         }
     };
+    if pipeline.is_none() && !findings.iter().any(|finding| finding.severity == Severity::Error) {
+        findings.push(
+            Diagnostic::error(Code::Internal, "the pipeline passed its checks and cannot be put together")
+                .help("this is a fault of noctule; please report it with the pipeline"),
+        );
+    }
     let diagnostics = Diagnostics::new(findings);
     match pipeline {
         Some(pipeline) if !diagnostics.has_errors() => {

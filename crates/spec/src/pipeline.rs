@@ -7,7 +7,7 @@ use noctule_artifacts::{OutputName, PipelineName, StepName};
 use serde_json::Value;
 
 use crate::alerts::Alerts;
-use crate::kinds::{dedup, evaluate, extract, filter, gate, publish, shell, split, train};
+use crate::kinds::{declaration, dedup, evaluate, extract, filter, gate, publish, shell, split, train};
 use crate::resources::Resources;
 use crate::retry::Retry;
 use crate::schedule::{DataSpan, Schedule};
@@ -100,7 +100,7 @@ impl StepKind {
 
     /// The version of what the kind computes; it goes up whenever the same settings and inputs give other bytes.
     pub fn version(&self) -> u32 {
-        1
+        declaration(self.name()).map_or(0, |declaration| declaration.version)
     }
 
     /// The settings with all defaults filled in: what a launch document carries.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 use super::expect::{either_expectation, expectation, integer_range, number_range, one_of};
 use super::leaf::Refused;
 use super::{Field, Form, Keys, Leaf, Role, Shape, Word, Wrap, Wrapped};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::reference::{ModelReference, Reference};
 use crate::secrets;
 use crate::tree::{Entry, Node, Value};
@@ -76,7 +76,8 @@ impl<'a> Reader<'a> {
         let before = self.findings.len();
         let record = self.partial_record(node, name, fields, misplaced)?;
         let broken = node.entries().iter().any(|entry| record.get(&entry.key).is_none());
-        (self.findings.len() == before && !broken).then_some(record)
+        let refused = self.findings[before..].iter().any(|finding| finding.severity == Severity::Error);
+        (!refused && !broken).then_some(record)
     }
 
     /// Reads a mapping with fixed keys, and keeps what is right about it.
@@ -367,6 +368,9 @@ impl<'a> Reader<'a> {
             return None;
         }
         self.note_use(node, leaf, role, &written);
+        if let Some(warning) = secrets::warning(name, &written).filter(|_| leaf == Leaf::Source) {
+            self.findings.push(warning.at(node.at.clone(), ""));
+        }
         Some(value)
     }
 

@@ -10,8 +10,12 @@ use crate::form::Form;
 use crate::pipeline::StepKind;
 use crate::reference::Reference;
 
+/// Goes up whenever the same settings and inputs give other bytes.
+pub const VERSION: u32 = 1;
+
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "dedup",
+    version: VERSION,
     summary: "Makes one interaction of repeated ones, and one item of near-duplicates.",
     prose: "\
 Repeated events go first, then near-duplicate items are joined and interactions rewritten to the one that stays, then \

@@ -13,8 +13,12 @@ use crate::metric::Metric;
 use crate::pipeline::StepKind;
 use crate::reference::{ModelReference, Reference};
 
+/// Goes up whenever the same settings and inputs give other bytes.
+pub const VERSION: u32 = 1;
+
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "evaluate",
+    version: VERSION,
     summary: "Scores a candidate, and the models it is compared with, in one pass over the same users.",
     prose: "\
 Every item with a row in `history` is ranked for every test user, items that the user has in `history` left out; equal \

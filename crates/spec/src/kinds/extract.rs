@@ -11,8 +11,12 @@ use super::{Declaration, Output};
 use crate::form::Form;
 use crate::units::{Change, Share, Span};
 
+/// Goes up whenever the same settings and inputs give other bytes.
+pub const VERSION: u32 = 1;
+
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "extract",
+    version: VERSION,
     summary: "Takes rows out of files, or the synthetic product, into a table.",
     prose: "\
 Reads Parquet, CSV and NDJSON from local paths, globs, hive partitions and object stores. Rows that cannot be read are \

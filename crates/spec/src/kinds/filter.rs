@@ -14,8 +14,12 @@ use crate::pipeline::StepKind;
 use crate::reference::Reference;
 use crate::units::Span;
 
+/// Goes up whenever the same settings and inputs give other bytes.
+pub const VERSION: u32 = 1;
+
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "filter",
+    version: VERSION,
     summary: "Keeps the interactions that are worth learning from.",
     prose: "\
 The rules that are written run in this order, whatever the order in the file: `window`, `ranges`, `harm`, `block`, \

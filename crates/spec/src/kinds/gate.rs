@@ -16,8 +16,12 @@ use crate::reference::{ModelReference, Reference};
 use crate::tree::Node;
 use crate::units::{Change, Share};
 
+/// Goes up whenever the same settings and inputs give other bytes.
+pub const VERSION: u32 = 1;
+
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "gate",
+    version: VERSION,
     summary: "Judges a candidate by rules. Only what passes can be published.",
     prose: "\
 Each rule compares one metric with a bar: an absolute one (`min`, `max`), or the ratio to another model (`against` \

@@ -26,6 +26,8 @@ pub(crate) use settle::Settling;
 pub(crate) struct Declaration {
     /// The word that `uses` takes.
     pub(crate) name: &'static str,
+    /// The version of what it computes.
+    pub(crate) version: u32,
     /// One sentence.
     pub(crate) summary: &'static str,
     /// Paragraphs, in Markdown.

@@ -11,8 +11,12 @@ use crate::form::Form;
 use crate::pipeline::StepKind;
 use crate::reference::Reference;
 
+/// Goes up whenever the same settings and inputs give other bytes.
+pub const VERSION: u32 = 1;
+
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "publish",
+    version: VERSION,
     summary: "Makes a version of the model that the gate let pass, and moves an alias to it.",
     prose: "\
 A version is immutable, and its files are checked one by one against the digests of what was judged. The alias moves \

@@ -13,8 +13,12 @@ use crate::form;
 use crate::pipeline::StepKind;
 use crate::reference::Reference;
 
+/// Goes up whenever the same settings and inputs give other bytes.
+pub const VERSION: u32 = 1;
+
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "shell",
+    version: VERSION,
     summary: "Runs a command of the user's own.",
     prose: "\
 The command finds each input in a folder named by `NOCTULE_INPUT_<NAME>`, writes its output into the folder \

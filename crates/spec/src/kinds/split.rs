@@ -11,8 +11,12 @@ use crate::pipeline::StepKind;
 use crate::reference::Reference;
 use crate::units::Cut;
 
+/// Goes up whenever the same settings and inputs give other bytes.
+pub const VERSION: u32 = 1;
+
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "split",
+    version: VERSION,
     summary: "Sets interactions apart for training, test and validation.",
     prose: "\
 The same rows and settings give the same split, whatever the order of the rows: ties in time are broken by user and \

@@ -11,8 +11,12 @@ use crate::metric::Metric;
 use crate::pipeline::StepKind;
 use crate::reference::Reference;
 
+/// Goes up whenever the same settings and inputs give other bytes.
+pub const VERSION: u32 = 1;
+
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "train",
+    version: VERSION,
     summary: "Makes a model of interactions.",
     prose: "\
 `ials` factorises the interactions with implicit alternating least squares, as in Rendle, Krichene, Zhang, Koren 2021, \

@@ -8,7 +8,7 @@ use noctule_spec::kinds::{dedup, evaluate, extract, filter, gate, publish, shell
 use noctule_spec::{Context, Loaded, Misfire, Overlap, SourceText, Span, StepKind, Style, load};
 use serde_json::json;
 
-const NIGHTLY: &str = include_str!("valid/nightly.yaml");
+const NIGHTLY: &str = include_str!("../valid/nightly.yaml");
 
 fn context(params: &[(&str, &str)]) -> Context {
     Context {

@@ -7,7 +7,7 @@ use noctule_artifacts::launch::Interval;
 use noctule_spec::{Context, SourceText, Style, load};
 use proptest::prelude::*;
 
-const NIGHTLY: &str = include_str!("valid/nightly.yaml");
+const NIGHTLY: &str = include_str!("../valid/nightly.yaml");
 
 fn context() -> Context {
     Context {
