@@ -175,6 +175,9 @@ impl Depot {
     }
 
     /// Replaces a file only while it still is what `tag` says.
+    ///
+    /// As with [`put_new`](Self::put_new) the answer to a write may be lost, so `Replaced` means that the file now
+    /// holds these bytes. Where it matters who wrote them, the bytes have to say so.
     pub async fn replace_if(&self, path: &str, tag: &Tag, bytes: impl Into<Bytes>) -> Result<Replace> {
         check_path(path)?;
         let bytes = bytes.into();

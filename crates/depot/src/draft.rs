@@ -176,7 +176,6 @@ impl Draft {
     }
 
     fn full_name(&self, output: &OutputName, name: &str) -> Result<String> {
-        check_path(name)?;
         let full = format!("{output}/{name}");
         check_path(&format!("{}{full}", self.prefix))?;
         Ok(full)

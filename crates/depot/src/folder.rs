@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -128,6 +129,10 @@ impl Folder {
 
     /// Moves a finished file of the scratch folder to its place, which must be free. Returns what the file holds.
     pub async fn settle_file(&self, from: &Path, path: &str) -> Result<Content> {
+        // Through another name somebody could still write to it.
+        if fs::metadata(from).is_ok_and(|meta| meta.nlink() > 1) {
+            return self.copy_file(from, path).await;
+        }
         let from = from.to_owned();
         let settled = self
             .blocking("writing", path, move |_, full| {
@@ -361,6 +366,13 @@ fn is_absent(error: &io::Error) -> bool {
 
 /// The regular files below a folder as (name relative to it, path), in order. Links and special files are refused.
 pub(crate) fn regular_files(root: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let link = "it is a link or a special file, and only regular files can be kept";
+    if !fs::symlink_metadata(root).is_ok_and(|meta| meta.is_dir()) {
+        return Err(Error::BadName {
+            name: root.display().to_string(),
+            rule: "the output's folder was taken away",
+        });
+    }
     let mut found = Vec::new();
     let mut open = vec![(String::new(), root.to_owned())];
     while let Some((name, path)) = open.pop() {
@@ -379,10 +391,7 @@ pub(crate) fn regular_files(root: &Path) -> Result<Vec<(String, PathBuf)>> {
             } else if kind.is_file() {
                 found.push((below, entry.path()));
             } else {
-                return Err(Error::BadName {
-                    name: below,
-                    rule: "it is a link or a special file, and only regular files can be kept",
-                });
+                return Err(Error::BadName { name: below, rule: link });
             }
         }
     }

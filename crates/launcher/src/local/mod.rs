@@ -42,6 +42,8 @@ pub use supervisor::supervise;
 /// How long a supervisor may take to begin, on a machine that is busy.
 const BEGIN_PATIENCE: Duration = Duration::from_secs(60);
 
+const TOO_SLOW: &str = "its supervisor did not begin it within a minute";
+
 /// A program and its first arguments.
 #[derive(Debug, Clone)]
 pub struct Program {
@@ -179,6 +181,12 @@ impl LocalLauncher {
             Ok(supervisor::BUSY) => return Ok(false),
             _ => {}
         }
+        if word.is_err()
+            && !self.close(folder, Cause::NotSpawned { message: TOO_SLOW.to_owned() }).unwrap_or(false)
+        {
+            // It has begun after all, or is about to: the watch will see it.
+            return Ok(true);
+        }
         // The last errors are written by the time it has ended.
         let _ = tokio::time::timeout(Duration::from_secs(1), reaped).await;
         let errors = crate::log::last_lines(&folder.supervisor_log(), 5).unwrap_or_default().join("; ");
@@ -187,13 +195,13 @@ impl LocalLauncher {
         Err(not_spawned(format!("its supervisor did not begin it; {said}")))
     }
 
-    /// Closes an attempt that no supervisor has begun, so that none ever will. `false` when one has.
-    fn close(&self, folder: &Folder) -> io::Result<bool> {
+    /// Closes an attempt that no supervisor has begun, so that none ever will. `false` when one has, or is at it.
+    fn close(&self, folder: &Folder, cause: Cause) -> io::Result<bool> {
         let Some(_lock) = folder.lock()? else { return Ok(false) };
         if folder.began()?.is_some() || folder.exit()?.is_some() {
             return Ok(false);
         }
-        folder.put_exit(&Exit { cause: Cause::Stopped, peak_bytes: None })?;
+        folder.put_exit(&Exit { cause, peak_bytes: None })?;
         Ok(true)
     }
 
@@ -261,7 +269,7 @@ impl Launcher for LocalLauncher {
             return Ok(());
         };
         let carry_out = || {
-            if matches!(folder.state(&order)?, State::NotBegun) && self.close(&folder)? {
+            if matches!(folder.state(&order)?, State::NotBegun) && self.close(&folder, Cause::Stopped)? {
                 return Ok(());
             }
             let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);

@@ -201,6 +201,15 @@ impl Folder {
         self.put("exit", exit)
     }
 
+    /// Takes room on the disk for the last record, which has to be written when the attempt may have filled it.
+    pub fn reserve_space(&self) -> io::Result<()> {
+        fs::write(self.file("reserved"), [0; 8192])
+    }
+
+    pub fn release_space(&self) {
+        let _ = fs::remove_file(self.file("reserved"));
+    }
+
     /// What the files and the process table say of the attempt together.
     pub fn state(&self, order: &Order) -> io::Result<State> {
         if let Some(exit) = self.exit()? {
@@ -258,9 +267,12 @@ impl Folder {
 
     fn write_temporary<T: Serialize>(&self, name: &str, value: &T) -> io::Result<PathBuf> {
         let path = self.file(&format!("{name}.{}.new", new_mark()?));
-        let mut file = File::create_new(&path)?;
-        file.write_all(&serde_json::to_vec(value)?)?;
-        Ok(path)
+        let written =
+            File::create_new(&path).and_then(|mut file| file.write_all(&serde_json::to_vec(value)?));
+        if written.is_err() {
+            let _ = fs::remove_file(&path);
+        }
+        written.map(|()| path)
     }
 }
 

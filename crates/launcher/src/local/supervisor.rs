@@ -59,6 +59,7 @@ fn run(folder: &Folder, command: &[OsString]) -> io::Result<()> {
         say(BUSY);
         return Ok(());
     }
+    folder.reserve_space()?;
     folder.put_began(&Identity::of(std::process::id())?)?;
     say(BEGUN);
     set_child_subreaper(Some(getpid()))?;
@@ -75,7 +76,24 @@ fn run(folder: &Folder, command: &[OsString]) -> io::Result<()> {
             Exit { cause, peak_bytes: None }
         }
     };
-    folder.put_exit(&exit)
+    put_exit_surely(folder, &exit)
+}
+
+/// Writes the last record even to a disk that has become full, and else waits for a while that it gets room.
+fn put_exit_surely(folder: &Folder, exit: &Exit) -> io::Result<()> {
+    for _ in 0..30 {
+        match folder.put_exit(exit) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                folder.release_space();
+                if folder.put_exit(exit).is_ok() {
+                    return Ok(());
+                }
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            other => return other,
+        }
+    }
+    folder.put_exit(exit)
 }
 
 fn say(word: &str) {
