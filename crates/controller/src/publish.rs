@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use noctule_artifacts::{AliasName, AttemptNumber, Digest, Manifest, ModelName, StepName, VersionNumber};
-use noctule_engine::{ArtifactRef, Event, Evidence, IllegalEvent, Publication, Role, Run};
+use noctule_engine::{ArtifactRef, Event, Evidence, Publication, Role};
 use noctule_registry::{Decision, Held, PassedGate, Version};
 use noctule_store::{Change, Effects, NewArtifact, Publishing, StoreError};
 use serde_json::Value;
@@ -62,40 +62,35 @@ impl Drive {
             publication: Some(publication),
         };
         let at = Timestamp::now();
-        let mut after: Option<Result<(Run, Vec<noctule_engine::Command>), IllegalEvent>> = None;
-        let run = self.run().clone();
-        let position = self.position().clone();
+        let mut after = None;
+        let (mut next, position) = (self.run().clone(), self.position().clone());
         let published = self
             .controller()
             .store
             .publish(&position, &publishing, |decision| {
                 let event = fact(publication(decision, &candidate));
-                let mut next = run.clone();
                 let applied = next.apply(at, &event);
-                let status = next.status();
-                let effects = Effects {
-                    artifacts: vec![NewArtifact::of(path, manifest)],
-                    outbox: match decision {
-                        Decision::Promoted(row) => outbox::announce(row, &candidate),
-                        _ => Vec::new(),
-                    },
-                    ..Effects::default()
+                let is_legal = applied.is_ok();
+                after = Some(applied);
+                let outbox = match decision {
+                    Decision::Promoted(row) => outbox::announce(row, &candidate),
+                    _ => Vec::new(),
                 };
-                after = Some(applied.map(|commands| (next, commands)));
-                Change { at, events: vec![event], status, effects }
+                let effects =
+                    Effects { artifacts: vec![NewArtifact::of(path, manifest)], outbox, ..Effects::default() };
+                is_legal.then(|| Change { at, events: vec![event], status: next.status(), effects })
             })
             .await;
-        match published {
-            Ok((last, _)) => {
-                let (next, commands) = after
-                    .expect("the store calls back before it commits")
-                    .map_err(|cause| ControllerError::Illegal { run: position.run.clone(), cause })?;
+        match (published, after) {
+            (Ok((last, _)), Some(Ok(commands))) => {
                 self.advance(next, commands, last);
                 self.deliver().await;
                 Ok(())
             }
-            Err(StoreError::Registry(refusal)) => self.refuse(step, attempt, refusal.to_string()).await,
-            Err(error) => Err(error.into()),
+            (_, Some(Err(cause))) => Err(ControllerError::Illegal { run: position.run.clone(), cause }),
+            (Err(StoreError::Registry(refusal)), _) => self.refuse(step, attempt, refusal.to_string()).await,
+            (Err(error), _) => Err(error.into()),
+            (Ok(_), None) => unreachable!("the store calls back before it commits"),
         }
     }
 

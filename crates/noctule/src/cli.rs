@@ -147,9 +147,6 @@ pub struct Logs {
 pub struct Resume {
     #[command(flatten)]
     pub run: RunArgument,
-    /// How many steps may run side by side
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub parallel: Option<u32>,
 }
 
 #[derive(Debug, Args)]
