@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt};
 use noctule_artifacts::manifest::{FORMAT, FileEntry, Identity, Manifest, Outcome, Output, Record};
 use noctule_artifacts::{Digest, OutputName, layout};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,9 @@ use crate::scratch::{Scratch, random_name};
 
 /// The object by which the first of several processes of one attempt takes the plain file names for itself.
 const FIRST: &str = "first.json";
+
+/// How many files are brought to the store at once.
+const WIDTH: usize = 4;
 
 /// The files of one attempt before they are an artifact. Dropping it leaves nothing visible behind.
 ///
@@ -196,23 +200,31 @@ impl Draft {
         let files = self.local_files()?;
         if !files.is_empty() {
             let home = self.home().await?;
-            for (name, (output, local)) in files {
-                let path = format!("{home}{name}");
-                let content = match self.depot.place() {
-                    PlaceOf::Folder(folder) => folder.settle_file(&local, &path).await?,
-                    PlaceOf::Bucket(bucket) => bucket.upload(&local, &path).await?,
-                };
-                if home != self.prefix {
-                    record.elsewhere.insert(name.clone(), path);
-                }
-                let rows = self.rows.get(&name).copied();
-                entries.push(FileEntry { output, name, size: content.size, sha256: content.sha256, rows });
+            let placed: Vec<FileEntry> = futures::stream::iter(files)
+                .map(|(name, (output, local))| self.place(&home, name, output, local))
+                .buffered(WIDTH)
+                .try_collect()
+                .await?;
+            if home != self.prefix {
+                record.elsewhere.extend(placed.iter().map(|f| (f.name.clone(), format!("{home}{}", f.name))));
             }
+            entries.extend(placed);
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         let Contents { kind, outcome, outputs, facts } = contents;
         let identity = Identity { kind, outcome, files: entries, outputs, facts };
         self.put_manifest(Manifest { format: FORMAT, identity, record }).await
+    }
+
+    /// Brings one file to its place in the store.
+    async fn place(&self, home: &str, name: String, output: OutputName, local: PathBuf) -> Result<FileEntry> {
+        let path = format!("{home}{name}");
+        let content = match self.depot.place() {
+            PlaceOf::Folder(folder) => folder.settle_file(&local, &path).await?,
+            PlaceOf::Bucket(bucket) => bucket.upload(&local, &path).await?,
+        };
+        let rows = self.rows.get(&name).copied();
+        Ok(FileEntry { output, name, size: content.size, sha256: content.sha256, rows })
     }
 
     /// The files that were created or found in the draft's folders: name, output, local path.

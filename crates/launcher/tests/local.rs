@@ -473,6 +473,48 @@ async fn the_log_of_an_attempt_reaches_a_remote_store_before_its_end_is_told() {
     let key = key(1);
     let place = layout::attempt_log(&key.run, &key.step, key.attempt);
     assert!(depot.read(&place).await.unwrap().ends_with(b"hello\n"));
+    // Forgetting brings a log that was not brought yet, and no other.
+    depot.delete(&place).await.unwrap();
+    launcher.forget(&key).await.unwrap();
+    assert_eq!(depot.stat(&place).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_full_disk_costs_the_log_and_not_the_evidence() {
+    let kept = tempfile::tempdir().unwrap();
+    let mount = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
+        .arg(kept.path())
+        .output();
+    if !mount.is_ok_and(|output| output.status.success()) {
+        eprintln!(
+            "SKIPPED a_full_disk_costs_the_log_and_not_the_evidence: mounting a small file system needs root"
+        );
+        return;
+    }
+    let home = Home::at(kept.path());
+    let (launcher, mut observations) = home.launcher("head -c 6000000 /dev/zero; exit 65");
+    launcher.start(&key(1), &launch(None)).await.unwrap();
+    let (evidence, ..) = end_of(&mut observations, 1).await;
+    let log = home.log(1).len();
+    let _ = std::process::Command::new("umount").arg("-l").arg(kept.path()).status();
+    assert_eq!(evidence, Evidence::Exited { code: 65 });
+    assert!(log > 1_000_000 && log < 2 << 20, "{log}");
+}
+
+#[tokio::test]
+async fn another_registry_sees_nothing_here() {
+    let home = Home::new();
+    let (launcher, mut observations) = home.launcher("exit 0");
+    launcher.start(&key(1), &launch(None)).await.unwrap();
+    end_of(&mut observations, 1).await;
+    let config = Config { registry: RegistryId::from_random(2), ..home.config("exit 0", home.depot()) };
+    let (other, _observations) = LocalLauncher::new(config);
+    assert_eq!(other.list().await.unwrap(), []);
+    assert!(!other.adopt(&key(1)).await.unwrap());
+    assert!(matches!(other.start(&key(1), &launch(None)).await, Err(LaunchError::Taken { .. })));
+    assert_eq!(other.sweep(|_| false).unwrap(), 0);
+    assert_eq!(launcher.sweep(|_| false).unwrap(), 1);
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ use crate::launcher::{
     AttemptKey, Launch, LaunchError, Launcher, Observation, Observations, Observed, Seen, Started,
 };
 use record::{Cause, Exit, Folder, MARK, Order, State, StopOrder, new_mark};
-use watch::{Told, watch};
+use watch::{Told, bring_log, watch};
 
 pub use machine::Machine;
 pub use supervisor::supervise;
@@ -308,6 +308,8 @@ impl Launcher for LocalLauncher {
             let cause = io::Error::other("it is still running");
             return Err(self.trouble(key, "removed")(cause));
         }
+        // Who learns of the end from a list may be here before the log is in the store.
+        bring_log(&folder, &order, &self.config.depot).await;
         folder.remove().map_err(self.trouble(key, "removed"))
     }
 

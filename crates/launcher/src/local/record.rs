@@ -11,6 +11,7 @@
 //! | `stop.json` | a launcher | the attempt is to end |
 //! | `reports` | the supervisor | the step's reports, line by line |
 //! | `exit.json` | the supervisor, when no process is left | how the attempt ended |
+//! | `log`, `brought` | the supervisor; a launcher | the log, of a store that is no folder; and that it is there |
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -143,6 +144,16 @@ impl Folder {
 
     pub fn own_log(&self) -> PathBuf {
         self.file("log")
+    }
+
+    /// Whether the log was brought to a store that is no folder of this machine.
+    pub fn log_is_brought(&self) -> bool {
+        self.file("brought").exists()
+    }
+
+    pub fn note_log_brought(&self) {
+        // Without the note it is brought once more.
+        let _ = fs::write(self.file("brought"), "");
     }
 
     pub fn supervisor_log(&self) -> PathBuf {

@@ -20,7 +20,7 @@ use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, getpid, getppid, kill_process_group, set_child_subreaper,
     set_parent_process_death_signal, wait,
 };
-use tokio::signal::unix::{SignalKind, signal as on_signal};
+use tokio::signal::unix::{Signal as UnixSignal, SignalKind, signal as on_signal};
 
 use super::process::{
     Identity, descendants, exact_memory, kernel_memory_kills, rough_memory, signal as send_signal,
@@ -59,6 +59,9 @@ fn run(folder: &Folder, command: &[OsString]) -> io::Result<()> {
         say(BUSY);
         return Ok(());
     }
+    // Before anybody knows of this process: a signal that came too early would end it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let signals = runtime.block_on(async { Signals::listen() })?;
     folder.reserve_space()?;
     folder.put_began(&Identity::of(std::process::id())?)?;
     say(BEGUN);
@@ -66,10 +69,7 @@ fn run(folder: &Folder, command: &[OsString]) -> io::Result<()> {
 
     let memory_kills = kernel_memory_kills();
     let exit = match spawn(folder, &order, command) {
-        Ok(attempt) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(attempt.watch(folder, memory_kills))?
-        }
+        Ok(attempt) => runtime.block_on(attempt.watch(folder, signals, memory_kills))?,
         Err(error) => {
             let program = command.first().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
             let cause = Cause::NotSpawned { message: format!("`{program}` could not be started: {error}") };
@@ -164,24 +164,39 @@ struct Stopping {
     force_at: Instant,
 }
 
+struct Signals {
+    child_changed: UnixSignal,
+    asked_to_end: UnixSignal,
+    interrupted: UnixSignal,
+    hung_up: UnixSignal,
+}
+
+impl Signals {
+    /// Must be called within the runtime.
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            child_changed: on_signal(SignalKind::child())?,
+            asked_to_end: on_signal(SignalKind::terminate())?,
+            interrupted: on_signal(SignalKind::interrupt())?,
+            hung_up: on_signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 impl Attempt {
-    async fn watch(mut self, folder: &Folder, memory_kills: u64) -> io::Result<Exit> {
-        let mut child_changed = on_signal(SignalKind::child())?;
-        let mut asked_to_end = on_signal(SignalKind::terminate())?;
-        let mut interrupted = on_signal(SignalKind::interrupt())?;
-        let mut hung_up = on_signal(SignalKind::hangup())?;
+    async fn watch(mut self, folder: &Folder, mut signals: Signals, memory_kills: u64) -> io::Result<Exit> {
         let mut tick = tokio::time::interval(TICK);
         while !self.reap()? {
             let is_told = tokio::select! {
-                _ = child_changed.recv() => false,
+                _ = signals.child_changed.recv() => false,
                 _ = tick.tick() => {
                     self.follow_stop_order(folder)?;
                     self.watch_memory();
                     false
                 }
-                _ = asked_to_end.recv() => true,
-                _ = interrupted.recv() => true,
-                _ = hung_up.recv() => true,
+                _ = signals.asked_to_end.recv() => true,
+                _ = signals.interrupted.recv() => true,
+                _ = signals.hung_up.recv() => true,
             };
             if is_told {
                 self.stop_within(OWN_GRACE);

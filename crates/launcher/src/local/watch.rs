@@ -1,7 +1,6 @@
 //! Watches attempts through their folders, so that it makes no difference who started them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use noctule_artifacts::layout;
@@ -57,6 +56,7 @@ pub(crate) async fn watch(
         }
         watched.retain(|_, one| match one.look(&observed) {
             Looked::GoesOn => true,
+            Looked::Forgotten => false,
             Looked::Ended(exit) => {
                 tokio::spawn(one.tell_end(exit, observed.clone(), depot.clone()));
                 false
@@ -79,6 +79,8 @@ struct Watched {
 
 enum Looked {
     GoesOn,
+    /// Somebody heard of its end and let go of it.
+    Forgotten,
     Ended(Exit),
 }
 
@@ -105,6 +107,7 @@ impl Watched {
         // A folder that cannot be read now is looked at again at the next tick.
         let Ok(state) = self.folder.state(&self.order) else { return Looked::GoesOn };
         match state {
+            State::NotBegun if !self.folder.path().exists() => return Looked::Forgotten,
             State::NotBegun => {}
             State::Running(supervisor) => {
                 if !self.is_started_told {
@@ -172,22 +175,27 @@ impl Watched {
         observed: mpsc::UnboundedSender<Observed>,
         depot: Depot,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let (key, log): (AttemptKey, PathBuf) = (self.order.key.clone(), self.order.log.clone());
-        let message = self.last_word.clone();
+        let (folder, order, message) = (self.folder.clone(), self.order.clone(), self.last_word.clone());
         async move {
-            if log.exists() {
-                let place = layout::attempt_log(&key.run, &key.step, key.attempt);
-                match tokio::time::timeout(UPLOAD_PATIENCE, depot.upload_log(&place, &log)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
-                        tracing::warn!(%key, %error, "the log could not be brought to the store")
-                    }
-                    Err(_) => tracing::warn!(%key, "the log could not be brought to the store in time"),
-                }
-            }
+            bring_log(&folder, &order, &depot).await;
             let what =
                 Observation::Ended { evidence: exit.cause.evidence(), message, peak_bytes: exit.peak_bytes };
-            let _ = observed.send(Observed { key, what });
+            let _ = observed.send(Observed { key: order.key, what });
         }
+    }
+}
+
+/// Brings the log of an ended attempt to the store, unless it was written there or was brought before. A log that
+/// cannot be brought holds nothing up for long.
+pub(crate) async fn bring_log(folder: &Folder, order: &Order, depot: &Depot) {
+    let key = &order.key;
+    if order.log != folder.own_log() || !order.log.exists() || folder.log_is_brought() {
+        return;
+    }
+    let place = layout::attempt_log(&key.run, &key.step, key.attempt);
+    match tokio::time::timeout(UPLOAD_PATIENCE, depot.upload_log(&place, &order.log)).await {
+        Ok(Ok(())) => folder.note_log_brought(),
+        Ok(Err(error)) => tracing::warn!(%key, %error, "the log could not be brought to the store"),
+        Err(_) => tracing::warn!(%key, "the log could not be brought to the store in time"),
     }
 }
