@@ -16,7 +16,7 @@ use s3s::HttpRequest;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use tokio::net::TcpListener;
-use tokio::sync::Mutex;
+use tokio::sync::RwLock;
 
 const BUCKET: &str = "bucket";
 const KEY: &str = "noctule-test";
@@ -99,20 +99,20 @@ impl Lab {
 
 /// Serves S3 with signatures checked, on a port that the system chooses.
 ///
-/// The server looks whether an object is there and writes it in two steps, which a real one does in one; so writes
-/// are let through one at a time.
+/// The server looks whether an object is there and writes it in two steps, and keeps content and ETag in two files; a
+/// real one does each at once. So a write is let through only while nothing else is.
 async fn serve(root: PathBuf, conditions: Conditions) -> u16 {
     let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(&root).unwrap());
     builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
     let service = builder.build();
-    let writes = Arc::new(Mutex::new(()));
+    let turns = Arc::new(RwLock::new(()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            let (service, writes, root) = (service.clone(), writes.clone(), root.clone());
+            let (service, turns, root) = (service.clone(), turns.clone(), root.clone());
             let answer = hyper::service::service_fn(move |request: HttpRequest<hyper::body::Incoming>| {
-                let (service, writes, root) = (service.clone(), writes.clone(), root.clone());
+                let (service, turns, root) = (service.clone(), turns.clone(), root.clone());
                 async move {
                     if conditions == Conditions::Ignored && request.headers().contains_key("if-none-match") {
                         // The header is signed and has to stay; without the object its condition holds.
@@ -122,8 +122,10 @@ async fn serve(root: PathBuf, conditions: Conditions) -> u16 {
                     if !root.join(bucket).is_dir() {
                         return Ok(no_such_bucket());
                     }
-                    let is_write = request.method().as_str() == "PUT";
-                    let _turn = if is_write { Some(writes.lock().await) } else { None };
+                    let (_reading, _writing) = match request.method().as_str() {
+                        "GET" | "HEAD" => (Some(turns.read().await), None),
+                        _ => (None, Some(turns.write().await)),
+                    };
                     let answer = service.call(request.map(s3s::Body::from)).await;
                     Ok::<_, Infallible>(answer.unwrap())
                 }
