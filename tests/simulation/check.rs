@@ -1,7 +1,9 @@
 //! The rules, and whether the run and the world keep them.
 
 use jiff::Timestamp;
-use noctule_engine::{Command, End, Event, FailureClass, Publication, Role, Run, StepRun, StepState};
+use noctule_engine::{
+    Attempt, AttemptResult, Command, End, Event, FailureClass, Publication, Role, Run, StepRun, StepState,
+};
 
 use crate::controller::artifact;
 use crate::world::{Key, World};
@@ -62,7 +64,10 @@ fn ended_means_gone(was: &StepRun, is: &StepRun, world: &World, now: Timestamp) 
     if was.state().is_terminal() || !ended {
         return Ok(());
     }
-    for attempt in is.attempts().iter().filter(|attempt| !attempt.abandoned) {
+    // One that has committed may take its time to exit.
+    let unfinished =
+        |attempt: &&Attempt| !attempt.abandoned && attempt.result != Some(AttemptResult::Succeeded);
+    for attempt in is.attempts().iter().filter(unfinished) {
         let key = (is.plan().name.clone(), attempt.number.0);
         if world.attempts.get(&key).is_some_and(|real| real.seen_gone(now).is_none()) {
             return Err(format!("`{}` is {} and its attempt {} still runs", key.0, is.state(), key.1));
@@ -138,6 +143,17 @@ pub fn whole_log(log: &[(Timestamp, Event)], run: &Run) -> Result<(), String> {
     let fold = |length: usize| Run::fold(log[..length].iter().map(|(at, event)| (*at, event)));
     for length in 1..log.len() {
         fold(length).map_err(|illegal| format!("the first {length} events do not fold: {illegal}"))?;
+    }
+    let mut moved = 0;
+    for (_, event) in log {
+        match event {
+            Event::Resumed { .. } => moved = 0,
+            Event::AttemptSucceeded { publication: Some(Publication::Moved { .. }), .. } => moved += 1,
+            _ => {}
+        }
+        if moved > 3 {
+            return Err("evaluate, gate and publish ran again more than twice".to_owned());
+        }
     }
     match fold(log.len()) {
         Ok(Some(folded)) if folded == *run => Ok(()),

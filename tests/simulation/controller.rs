@@ -88,12 +88,11 @@ impl Controller {
             return event;
         };
         let run_step = self.run.step(step).expect("a step of the plan");
-        let Role::Publish { gate, .. } = &run_step.plan().role else { return event };
         let current = run_step.live().is_some_and(|live| live.number == *attempt);
-        if !current {
+        if !current || !matches!(run_step.plan().role, Role::Publish { .. }) {
             return event;
         }
-        let compared = self.compared(stage, gate);
+        let compared = stage.world.compared.get(&(step.clone(), attempt.0)).copied().flatten();
         Event::AttemptSucceeded {
             step: step.clone(),
             attempt: *attempt,
@@ -103,11 +102,18 @@ impl Controller {
         }
     }
 
-    /// The version that the gate's evaluation compared the candidate with.
-    fn compared(&self, stage: &Stage, gate: &StepName) -> Option<VersionNumber> {
-        let Role::Gate { evaluation } = &self.run.step(gate)?.plan().role else { return None };
-        let number = self.run.step(evaluation)?.attempts().last()?.number;
-        *stage.world.compared.get(&(evaluation.clone(), number.0))?
+    /// The version that a candidate is compared with: the alias as it is when the evaluation is prepared, and for gate
+    /// and publication that of the very artifact they read.
+    fn compared(&self, stage: &Stage, role: &Role) -> Option<VersionNumber> {
+        let read = match role {
+            Role::Plain => return None,
+            Role::Evaluate => return stage.world.alias.version,
+            Role::Gate { evaluation } => evaluation,
+            Role::Publish { gate, .. } => gate,
+        };
+        let made_by = &self.run.step(read)?.artifact()?.manifest;
+        let found = stage.world.compared.iter().find(|(key, _)| artifact(key).manifest == *made_by);
+        found.and_then(|(_, version)| *version)
     }
 
     fn obey(&mut self, stage: &mut Stage, commands: Vec<Command>) -> Result<(), Killed> {
@@ -131,9 +137,8 @@ impl Controller {
         let role = self.run.step(&step).expect("a step of the plan").plan().role.clone();
         let publishes = matches!(role, Role::Publish { .. });
         let key = (step.clone(), attempt.0);
-        if role == Role::Evaluate {
-            stage.world.compared.insert(key.clone(), stage.world.alias.version);
-        }
+        let compared = self.compared(stage, &role);
+        stage.world.compared.insert(key.clone(), compared);
         let event = match stage.rng.random_range(0..100) {
             0..4 if !stage.fair() => Event::AttemptFailed {
                 step,

@@ -46,18 +46,18 @@ impl Fate {
         let after = SignedDuration::from_secs(rng.random_range(1..1500));
         let ending = match rng.random_range(0..100) {
             _ if fair => Ending::Commits { after },
-            0..55 => Ending::Commits { after },
-            55..62 => Ending::CommitsAndDies { after },
-            62..93 => Ending::Fails { after, evidence: evidence(rng) },
+            0..68 => Ending::Commits { after },
+            68..75 => Ending::CommitsAndDies { after },
+            75..95 => Ending::Fails { after, evidence: evidence(rng) },
             _ => Ending::Hangs,
         };
-        let waiting = trouble(rng, 0.06).then(|| Waiting {
+        let waiting = trouble(rng, 0.04).then(|| Waiting {
             reason: [WaitingReason::ImagePull, WaitingReason::Config, WaitingReason::ImageNeverPull]
                 [rng.random_range(0..3)],
             message: "Back-off pulling image".into(),
         });
         Self {
-            unplaced: trouble(rng, 0.03).then(|| "0/1 nodes are available: 1 Insufficient cpu.".into()),
+            unplaced: trouble(rng, 0.015).then(|| "0/1 nodes are available: 1 Insufficient cpu.".into()),
             waiting,
             delay: SignedDuration::from_secs(rng.random_range(0..20)),
             ending,

@@ -34,6 +34,8 @@ pub struct Stage {
 /// After this the world has no ill will left, so that every run must end.
 const ILL_WILL: SignedDuration = SignedDuration::from_hours(24);
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24 * 30);
+/// No night of a few steps needs more, so the loop must be going round without getting anywhere.
+const MOST_EVENTS: usize = 5000;
 const RECONCILE: SignedDuration = SignedDuration::from_mins(10);
 
 pub fn play(seed: u64) -> Night {
@@ -49,7 +51,7 @@ pub fn play(seed: u64) -> Night {
         if over && !people.want_more(&controller, &mut stage) {
             break;
         }
-        if stage.now.duration_since(stage.begin) > PATIENCE {
+        if stage.now.duration_since(stage.begin) > PATIENCE || stage.log.len() > MOST_EVENTS {
             stage.violate("the run does not end".to_owned());
             break;
         }
@@ -115,7 +117,7 @@ impl People {
             times.sort_unstable_by(|a, b| b.cmp(a));
             times
         };
-        let moves = some(0.5, 4);
+        let moves = some(0.75, 15);
         let pins = some(0.15, 2);
         let cancels = some(0.25, 3);
         let cancels = cancels.into_iter().map(|at| (at, stage.rng.random_bool(0.4))).collect();

@@ -34,9 +34,12 @@ impl Run {
                 if let Some(reason) = self.skip_reason(step) {
                     return Some(Stage::Ended(End::Skipped(reason)));
                 }
-                let paused = until.is_some_and(|until| until > self.now);
-                let ready = !paused && self.needs(step).all(|need| need.ended_as().is_some());
-                ready.then_some(Stage::Ready)
+                if until.is_some_and(|until| until > self.now) {
+                    return None;
+                }
+                let ready = self.needs(step).all(|need| need.ended_as().is_some());
+                // A pause that is over wakes nobody, even if a needed step was set back meanwhile.
+                Some(if ready { Stage::Ready } else { Stage::Waiting { until: None } })
             }
             // A step that it needs may have been set back since.
             Stage::Ready | Stage::Preparing if self.needs(step).any(|need| need.ended_as().is_none()) => {

@@ -1,9 +1,9 @@
 //! Publishing: an alias that moved, a pin, and a candidate that is the champion already.
 
 use noctule_artifacts::{AttemptNumber, Outcome, VersionNumber};
-use noctule_engine::{Event, Publication};
+use noctule_engine::{Event, Evidence, Publication, StepPlan};
 
-use crate::rig::{Rig, name, plan, publishing};
+use crate::rig::{Rig, name, plan, publishing, step};
 
 fn at_publish() -> Rig {
     let (mut rig, _) = Rig::begin(plan(1, publishing()));
@@ -43,6 +43,25 @@ fn a_moved_alias_is_judged_again_twice_and_then_the_candidate_is_held() {
     assert_eq!(rig.states()[3], "publish stopped (held: moved)");
     assert_eq!(rig.status(), "held: moved");
     assert_eq!(rig.resume(), ["prepare quality/4"], "taken up again, it is judged again");
+}
+
+#[test]
+fn a_pause_that_ends_while_a_needed_step_is_judged_again_wakes_nobody() {
+    let mut steps = publishing();
+    steps.push(StepPlan { always: true, reads: vec![], ..step("tidy < gate") });
+    let (mut rig, _) = Rig::begin(plan(2, steps));
+    rig.complete("model");
+    rig.complete("quality");
+    rig.complete("gate");
+    rig.launch("publish");
+    rig.launch("tidy");
+    rig.fail("tidy", Evidence::Exited { code: 1 });
+    rig.commit("publish", Outcome::Ok, moved());
+    rig.wake();
+    assert_eq!(rig.states()[1..], ["quality ready", "gate waiting", "publish waiting", "tidy waiting"]);
+    assert_eq!(rig.run.next_wake(), None);
+    rig.complete("quality");
+    assert_eq!(rig.complete("gate"), ["prepare publish/2", "prepare tidy/2"]);
 }
 
 #[test]
