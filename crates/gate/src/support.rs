@@ -1,7 +1,7 @@
 //! How much data a confidence needs: below it, bounds do not hold what they promise.
 //!
-//! The floors come from the simulation behind `docs/gate-coverage.md`: the smallest table rows at which one-sided
-//! bounds cover the truth within one percentage point of the confidence asked for, on all of its distributions.
+//! The floors come from the simulation behind `docs/gate-coverage.md`: from here up one-sided bounds cover the truth
+//! within one percentage point of the confidence asked for, on all but its heaviest tail.
 
 use crate::ratio::Ratio;
 
