@@ -1,14 +1,13 @@
 //! Cholesky factorisation and solution of small symmetric systems.
 
 use super::LANES;
-use super::lanes::Lanes;
-use super::product::{Place, SUBTRACT, product};
+use super::lanes::{Lanes, each_lane};
+use super::product::{Ahead, Place, SUBTRACT, product, sixteen_dots};
 
 /// Solves a symmetric positive definite system of `blocks * 16` equations in place.
 ///
 /// With `width = blocks * 16`: `matrix` has `width * width` numbers, stored by columns, of which the
-/// blocks of 16 x 16 on and below the diagonal are read; it becomes `L` with `L L^T = A`. `side` has
-/// `width` numbers, the right side, which becomes the solution. `inverse` is scratch of `width`.
+/// blocks of 16 x 16 on and below the diagonal are read; it is overwritten. `side` has `width` numbers, the right side, which becomes the solution. `inverse` is scratch of `width`.
 ///
 /// A matrix that is not positive definite leaves NaN or infinity in the solution.
 ///
@@ -89,29 +88,33 @@ impl System {
                 c: self.at(block * LANES, block),
                 c_step_j: self.width,
             };
-            product::<L, SUBTRACT>(place, self.blocks - block, LANES, block * LANES);
+            product::<L, SUBTRACT>(place, self.blocks - block, LANES, block * LANES, &mut Ahead::nothing());
         }
     }
 
-    /// Factors the 16 x 16 block on the diagonal, column by column, held in registers.
+    /// Factors the 16 x 16 block on the diagonal, column by column, held in registers. What is stored
+    /// of it is zero on and above the diagonal.
     #[inline(always)]
     unsafe fn factor_diagonal<L: Lanes>(self, block: usize) {
         // SAFETY: 16 columns of one vector each; the step has 32 numbers.
         unsafe {
             let first = self.at(block * LANES, block);
-            let inverse = self.inverse.add(block * LANES);
+            let inverses = self.inverse.add(block * LANES);
             let mut columns = self.load_block::<L>(first);
-            for j in 0..LANES {
-                let at = first.add(j * self.width);
-                L::store(at, columns[j]);
-                *inverse.add(j) = 1.0 / (*at.add(j)).sqrt();
-                let below = L::load(STEP.as_ptr().add(LANES - j));
-                let column = L::mul(L::mul(columns[j], L::splat(*inverse.add(j))), below);
-                L::store(at, column);
-                for k in j + 1..LANES {
-                    columns[k] = L::mul_sub_from(column, L::splat(*at.add(k)), columns[k]);
-                }
-            }
+            each_lane!(J, {
+                let mut pivot = [0f32; LANES];
+                L::store(pivot.as_mut_ptr(), L::splat_lane::<J>(columns[J]));
+                let inverse = 1.0 / pivot[0].sqrt();
+                *inverses.add(J) = inverse;
+                let below = L::load(STEP.as_ptr().add(LANES - J - 1));
+                let column = L::mul(L::mul(columns[J], below), L::splat(inverse));
+                L::store(first.add(J * self.width), column);
+                each_lane!(K, {
+                    if K > J {
+                        columns[K] = L::mul_sub_from(column, L::splat_lane::<K>(column), columns[K]);
+                    }
+                });
+            });
         }
     }
 
@@ -123,15 +126,17 @@ impl System {
             let diagonal = self.at(block * LANES, block);
             let first = self.at(block * LANES, below);
             let inverse = self.inverse.add(block * LANES);
-            let mut columns = self.load_block::<L>(first);
-            for j in 0..LANES {
-                let column = L::mul(columns[j], L::splat(*inverse.add(j)));
-                L::store(first.add(j * self.width), column);
-                for k in j + 1..LANES {
-                    let factor = L::splat(*diagonal.add(j * self.width + k));
-                    columns[k] = L::mul_sub_from(column, factor, columns[k]);
-                }
-            }
+            let columns = &mut self.load_block::<L>(first);
+            each_lane!(J, {
+                let column = L::mul(columns[J], L::splat(*inverse.add(J)));
+                L::store(first.add(J * self.width), column);
+                each_lane!(K, {
+                    if K > J {
+                        let factor = L::splat(*diagonal.add(J * self.width + K));
+                        columns[K] = L::mul_sub_from(column, factor, columns[K]);
+                    }
+                });
+            });
         }
     }
 
@@ -153,20 +158,23 @@ impl System {
         // SAFETY: whole vectors within width.
         unsafe {
             let own = self.side.add(block * LANES);
-            for j in 0..LANES {
-                let solved = *own.add(j) * *self.inverse.add(block * LANES + j);
-                // The column is zero above the diagonal, so what is solved stays.
-                let column = L::load(self.at(block * LANES + j, block));
-                L::store(own, L::mul_sub_from(column, L::splat(solved), L::load(own)));
-                *own.add(j) = solved;
-            }
+            let inverse = self.inverse.add(block * LANES);
+            let mut rest = L::load(own);
+            each_lane!(J, {
+                // Zero on and above the diagonal, so number J stays as it is from here on.
+                let column = L::load(self.at(block * LANES + J, block));
+                let column = L::mul(column, L::splat(*inverse.add(J)));
+                rest = L::mul_sub_from(column, L::splat_lane::<J>(rest), rest);
+            });
+            let solved = L::mul(rest, L::load(inverse));
+            L::store(own, solved);
             for below in block + 1..self.blocks {
                 let at = self.side.add(below * LANES);
                 let mut rest = L::load(at);
-                for j in 0..LANES {
-                    let column = L::load(self.at(block * LANES + j, below));
-                    rest = L::mul_sub_from(column, L::splat(*own.add(j)), rest);
-                }
+                each_lane!(J, {
+                    let column = L::load(self.at(block * LANES + J, below));
+                    rest = L::mul_sub_from(column, L::splat_lane::<J>(solved), rest);
+                });
                 L::store(at, rest);
             }
         }
@@ -175,25 +183,26 @@ impl System {
     /// Solves `L^T x = y` for the rows of `block`, those below being solved.
     #[inline(always)]
     unsafe fn backward<L: Lanes>(self, block: usize) {
-        let mut products = [0f32; LANES];
         // SAFETY: whole vectors within width.
         unsafe {
             let own = self.side.add(block * LANES);
-            for j in (0..LANES).rev() {
-                let column = block * LANES + j;
-                let mut sum = L::splat(0.0);
-                for below in block + 1..self.blocks {
-                    let solved = L::load(self.side.add(below * LANES));
-                    sum = L::mul_add(L::load(self.at(column, below)), solved, sum);
-                }
-                L::store(products.as_mut_ptr(), sum);
-                let mut dot: f32 = products.iter().sum();
-                let diagonal = self.at(column, block);
-                for k in j + 1..LANES {
-                    dot += *diagonal.add(k) * *own.add(k);
-                }
-                *own.add(j) = (*own.add(j) - dot) * *self.inverse.add(column);
+            let inverse = self.inverse.add(block * LANES);
+            let mut rest = L::load(own);
+            let below = self.blocks - block - 1;
+            if below > 0 {
+                let first = self.at(block * LANES, block + 1).cast_const();
+                let columns = std::array::from_fn(|j| first.wrapping_add(j * self.width));
+                let dots = sixteen_dots::<L>(columns, own.add(LANES), below);
+                rest = L::mul_sub_from(dots, L::splat(1.0), rest);
             }
+            let mut rows = self.load_block::<L>(self.at(block * LANES, block));
+            L::transpose(&mut rows);
+            each_lane!(STEPS, {
+                const J: usize = LANES - 1 - STEPS;
+                let row = L::mul(rows[J], L::splat(*inverse.add(J)));
+                rest = L::mul_sub_from(row, L::splat_lane::<J>(rest), rest);
+            });
+            L::store(own, L::mul(rest, L::load(inverse)));
         }
     }
 }

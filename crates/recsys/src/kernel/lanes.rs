@@ -16,6 +16,7 @@ pub(crate) trait Lanes: Copy {
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(from: *const f32) -> Self::V;
     unsafe fn store(to: *mut f32, v: Self::V);
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
@@ -23,21 +24,14 @@ pub(crate) trait Lanes: Copy {
     unsafe fn mul_sub_from(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `a * b + c` of single numbers, rounded as [`mul_add`](Self::mul_add) rounds.
     unsafe fn scalar_mul_add(a: f32, b: f32, c: f32) -> f32;
+    /// All numbers equal to number `LANE` of `v`.
+    unsafe fn splat_lane<const LANE: usize>(v: Self::V) -> Self::V;
+    /// Asks for the cache line at an address, which need not be valid, to be near soon.
+    unsafe fn prefetch(at: *const f32);
     /// A bit per number, the first number in the lowest: where `a > b`.
     unsafe fn above(a: Self::V, b: Self::V) -> u16;
     /// Where `a >= b`.
     unsafe fn at_least(a: Self::V, b: Self::V) -> u16;
-
-    /// The sum of the numbers: halves are added to halves.
-    #[inline(always)]
-    unsafe fn sum(v: Self::V) -> f32 {
-        let mut numbers = [0.0; LANES];
-        // SAFETY: room for one vector.
-        unsafe { Self::store(numbers.as_mut_ptr(), v) };
-        let eight: [f32; 8] = std::array::from_fn(|lane| numbers[lane] + numbers[lane + 8]);
-        let four: [f32; 4] = std::array::from_fn(|lane| eight[lane] + eight[lane + 4]);
-        (four[0] + four[2]) + (four[1] + four[3])
-    }
 
     /// Turns rows into columns.
     #[inline(always)]
@@ -95,6 +89,11 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
+        Self::zip(a, b, |a, b| a + b)
+    }
+
+    #[inline(always)]
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
         Self::zip(a, b, |a, b| a * b)
     }
@@ -114,6 +113,14 @@ impl Lanes for Portable {
     unsafe fn scalar_mul_add(a: f32, b: f32, c: f32) -> f32 {
         a * b + c
     }
+
+    #[inline(always)]
+    unsafe fn splat_lane<const LANE: usize>(v: Self::V) -> Self::V {
+        [v[LANE]; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(_: *const f32) {}
 
     #[inline(always)]
     unsafe fn above(a: Self::V, b: Self::V) -> u16 {
@@ -160,6 +167,11 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn add(a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_add_ps(a, b) }
+        }
+
+        #[inline(always)]
         unsafe fn mul(a: __m512, b: __m512) -> __m512 {
             unsafe { _mm512_mul_ps(a, b) }
         }
@@ -177,6 +189,16 @@ mod x86 {
         #[inline(always)]
         unsafe fn scalar_mul_add(a: f32, b: f32, c: f32) -> f32 {
             a.mul_add(b, c)
+        }
+
+        #[inline(always)]
+        unsafe fn splat_lane<const LANE: usize>(v: __m512) -> __m512 {
+            unsafe { _mm512_permutexvar_ps(_mm512_set1_epi32(LANE as i32), v) }
+        }
+
+        #[inline(always)]
+        unsafe fn prefetch(at: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
         }
 
         #[inline(always)]
@@ -256,6 +278,11 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
+            unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
+        }
+
+        #[inline(always)]
         unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
             unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
         }
@@ -276,6 +303,19 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn splat_lane<const LANE: usize>(v: Self::V) -> Self::V {
+            unsafe {
+                let lane = _mm256_set1_epi32((LANE % 8) as i32);
+                [_mm256_permutevar8x32_ps(v[LANE / 8], lane); 2]
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn prefetch(at: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+        }
+
+        #[inline(always)]
         unsafe fn above(a: Self::V, b: Self::V) -> u16 {
             unsafe { masks(_mm256_cmp_ps::<_CMP_GT_OQ>(a[0], b[0]), _mm256_cmp_ps::<_CMP_GT_OQ>(a[1], b[1])) }
         }
@@ -286,6 +326,18 @@ mod x86 {
         }
     }
 }
+
+/// Repeats a block for each lane, with the lane as a constant, so that arrays of vectors stay in
+/// registers.
+macro_rules! each_lane {
+    ($lane:ident, $body:block) => {
+        $crate::kernel::lanes::each_lane!(@ $lane, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    };
+    (@ $lane:ident, $body:block, $($number:literal)*) => {
+        $({ const $lane: usize = $number; $body })*
+    };
+}
+pub(crate) use each_lane;
 
 /// Declares a function that runs `$generic::<L>` with the widest lanes that the processor has.
 macro_rules! with_widest_lanes {

@@ -1,7 +1,7 @@
 //! Products of small matrices.
 
 use super::LANES;
-use super::lanes::Lanes;
+use super::lanes::{Lanes, each_lane};
 
 /// What a product does to the numbers that stand in its place.
 pub(crate) const SET: u8 = 0;
@@ -37,6 +37,57 @@ impl Place {
     }
 }
 
+/// Rows of a table that will be read soon: they are asked for while a product is computed, a pair of
+/// cache lines with every term, so that the memory works while the arithmetic does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ahead<'a> {
+    table: *const f32,
+    width: usize,
+    rows: &'a [u32],
+    /// Where in `rows`, and at which number of each row, to go on.
+    row: usize,
+    column: usize,
+}
+
+const AT_ONCE: usize = 2 * LANES;
+
+impl<'a> Ahead<'a> {
+    pub(crate) fn nothing() -> Self {
+        Self { table: std::ptr::null(), width: 0, rows: &[], row: 0, column: 0 }
+    }
+
+    /// `table` has rows of `width` numbers.
+    pub(crate) fn of(table: &[f32], width: usize, rows: &'a [u32]) -> Self {
+        Self { table: table.as_ptr(), width, rows, row: 0, column: 0 }
+    }
+
+    /// The next rows, at most `count`, all at one column.
+    #[inline(always)]
+    fn next(&mut self, count: usize) -> (&'a [u32], usize) {
+        if self.column >= self.width {
+            return (&[], 0);
+        }
+        let end = self.rows.len().min(self.row + count);
+        let next = (&self.rows[self.row..end], self.column);
+        self.row = end;
+        if end == self.rows.len() {
+            self.row = 0;
+            self.column += AT_ONCE;
+        }
+        next
+    }
+
+    #[inline(always)]
+    unsafe fn fetch<L: Lanes>(&self, row: u32, column: usize) {
+        let at = self.table.wrapping_add(row as usize * self.width + column);
+        // SAFETY: the instructions are the caller's, and an address to prefetch need not be valid.
+        unsafe {
+            L::prefetch(at);
+            L::prefetch(at.wrapping_add(LANES));
+        }
+    }
+}
+
 /// The product of `blocks` times 16 rows `i`, `columns` columns `j`, over `depth` terms `k`.
 ///
 /// # Safety
@@ -47,6 +98,7 @@ pub(crate) unsafe fn product<L: Lanes, const MODE: u8>(
     blocks: usize,
     columns: usize,
     depth: usize,
+    ahead: &mut Ahead<'_>,
 ) {
     let mut block = 0;
     while block < blocks {
@@ -54,11 +106,11 @@ pub(crate) unsafe fn product<L: Lanes, const MODE: u8>(
         unsafe {
             let at = place.shifted(block * LANES, 0);
             block += match blocks - block {
-                _ if !L::MANY_REGISTERS => stripe::<L, 1, 4, MODE>(at, columns, depth),
-                1 => stripe::<L, 1, 8, MODE>(at, columns, depth),
+                _ if !L::MANY_REGISTERS => stripe::<L, 1, 4, MODE>(at, columns, depth, ahead),
+                1 => stripe::<L, 1, 8, MODE>(at, columns, depth, ahead),
                 // Four are cut into two and two, not into three and a slow one.
-                2 | 4 => stripe::<L, 2, 8, MODE>(at, columns, depth),
-                _ => stripe::<L, 3, 8, MODE>(at, columns, depth),
+                2 | 4 => stripe::<L, 2, 8, MODE>(at, columns, depth, ahead),
+                _ => stripe::<L, 3, 8, MODE>(at, columns, depth, ahead),
             };
         }
     }
@@ -70,20 +122,21 @@ unsafe fn stripe<L: Lanes, const R: usize, const N: usize, const MODE: u8>(
     place: Place,
     columns: usize,
     depth: usize,
+    ahead: &mut Ahead<'_>,
 ) -> usize {
     let mut j = 0;
     // SAFETY: the caller's.
     unsafe {
         while j + N <= columns {
-            tile::<L, R, N, MODE>(place.shifted(0, j), depth);
+            tile::<L, R, N, MODE>(place.shifted(0, j), depth, ahead);
             j += N;
         }
         while j + 2 <= columns {
-            tile::<L, R, 2, MODE>(place.shifted(0, j), depth);
+            tile::<L, R, 2, MODE>(place.shifted(0, j), depth, ahead);
             j += 2;
         }
         while j < columns {
-            tile::<L, R, 1, MODE>(place.shifted(0, j), depth);
+            tile::<L, R, 1, MODE>(place.shifted(0, j), depth, ahead);
             j += 1;
         }
     }
@@ -92,7 +145,11 @@ unsafe fn stripe<L: Lanes, const R: usize, const N: usize, const MODE: u8>(
 
 /// `R` blocks of rows by `N` columns, held in registers.
 #[inline(always)]
-unsafe fn tile<L: Lanes, const R: usize, const N: usize, const MODE: u8>(place: Place, depth: usize) {
+unsafe fn tile<L: Lanes, const R: usize, const N: usize, const MODE: u8>(
+    place: Place,
+    depth: usize,
+    ahead: &mut Ahead<'_>,
+) {
     // SAFETY: the caller's.
     unsafe {
         let mut sums = [[L::splat(0.0); R]; N];
@@ -103,24 +160,13 @@ unsafe fn tile<L: Lanes, const R: usize, const N: usize, const MODE: u8>(place: 
                 }
             }
         }
-        let (mut a, mut b) = (place.a, place.b);
-        for _ in 0..depth {
-            let mut rows = [L::splat(0.0); R];
-            for (r, row) in rows.iter_mut().enumerate() {
-                *row = L::load(a.add(r * LANES));
-            }
-            for (j, column) in sums.iter_mut().enumerate() {
-                let factor = L::splat(*b.add(j * place.b_step_j));
-                for (row, sum) in rows.iter().zip(column.iter_mut()) {
-                    *sum = if MODE == SUBTRACT {
-                        L::mul_sub_from(*row, factor, *sum)
-                    } else {
-                        L::mul_add(*row, factor, *sum)
-                    };
-                }
-            }
-            a = a.wrapping_add(place.a_step_k);
-            b = b.wrapping_add(place.b_step_k);
+        let (soon, column) = ahead.next(depth);
+        for (k, row) in soon.iter().enumerate() {
+            ahead.fetch::<L>(*row, column);
+            term::<L, R, N, MODE>(place, k, &mut sums);
+        }
+        for k in soon.len()..depth {
+            term::<L, R, N, MODE>(place, k, &mut sums);
         }
         for (j, column) in sums.iter().enumerate() {
             for (r, sum) in column.iter().enumerate() {
@@ -130,13 +176,47 @@ unsafe fn tile<L: Lanes, const R: usize, const N: usize, const MODE: u8>(place: 
     }
 }
 
-/// Adds to the lower triangle of `c`, by columns of 16 and whole blocks: `c[j][i] += sum over k of
-/// a[k][i] * a[k][j]`. `c` has `blocks * 16` rows and columns, `a` as many columns and `depth` rows.
+/// Adds term `k` to a tile, or subtracts it.
+#[inline(always)]
+unsafe fn term<L: Lanes, const R: usize, const N: usize, const MODE: u8>(
+    place: Place,
+    k: usize,
+    sums: &mut [[L::V; R]; N],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let (a, b) = (place.a.add(k * place.a_step_k), place.b.add(k * place.b_step_k));
+        let mut rows = [L::splat(0.0); R];
+        for (r, row) in rows.iter_mut().enumerate() {
+            *row = L::load(a.add(r * LANES));
+        }
+        for (j, column) in sums.iter_mut().enumerate() {
+            let factor = L::splat(*b.add(j * place.b_step_j));
+            for (row, sum) in rows.iter().zip(column.iter_mut()) {
+                *sum = if MODE == SUBTRACT {
+                    L::mul_sub_from(*row, factor, *sum)
+                } else {
+                    L::mul_add(*row, factor, *sum)
+                };
+            }
+        }
+    }
+}
+
+/// Sets the lower triangle of `c`, by columns of 16 and whole blocks, or adds to it: `c[j][i] = sum
+/// over k of a[k][i] * a[k][j]`. `c` has `blocks * 16` rows and columns, `a` as many columns and
+/// `depth` rows.
 ///
 /// # Safety
 /// That of [`Lanes`].
 #[inline(always)]
-pub(crate) unsafe fn add_own_product<L: Lanes>(a: *const f32, c: *mut f32, blocks: usize, depth: usize) {
+pub(crate) unsafe fn own_product<L: Lanes, const MODE: u8>(
+    a: *const f32,
+    c: *mut f32,
+    blocks: usize,
+    depth: usize,
+    ahead: &mut Ahead<'_>,
+) {
     let width = blocks * LANES;
     for block in 0..blocks {
         let start = block * LANES;
@@ -151,7 +231,38 @@ pub(crate) unsafe fn add_own_product<L: Lanes>(a: *const f32, c: *mut f32, block
                 c: c.add(start * width + start),
                 c_step_j: width,
             };
-            product::<L, ADD>(place, blocks - block, LANES, depth);
+            product::<L, MODE>(place, blocks - block, LANES, depth, ahead);
         }
+    }
+}
+
+/// The inner products of 16 rows with one vector, all of `blocks * 16` numbers.
+///
+/// # Safety
+/// That of [`Lanes`].
+#[inline(always)]
+pub(crate) unsafe fn sixteen_dots<L: Lanes>(
+    rows: [*const f32; LANES],
+    vector: *const f32,
+    blocks: usize,
+) -> L::V {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut sums = [L::splat(0.0); LANES];
+        for block in 0..blocks {
+            let vector = L::load(vector.add(block * LANES));
+            each_lane!(ROW, {
+                sums[ROW] = L::mul_add(L::load(rows[ROW].add(block * LANES)), vector, sums[ROW]);
+            });
+        }
+        L::transpose(&mut sums);
+        let mut half = LANES / 2;
+        while half > 0 {
+            for at in 0..half {
+                sums[at] = L::add(sums[at], sums[at + half]);
+            }
+            half /= 2;
+        }
+        sums[0]
     }
 }

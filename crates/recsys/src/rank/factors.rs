@@ -9,7 +9,7 @@ use super::universe::Universe;
 use crate::kernel::LANES;
 use crate::kernel::lanes::{Lanes, with_widest_lanes};
 use crate::kernel::lines::Lines;
-use crate::kernel::product::{Place, SET, product};
+use crate::kernel::product::{Ahead, Place, SET, product};
 
 /// Items to a panel: what a tile of the product holds in registers.
 const PANEL: usize = 3 * LANES;
@@ -192,7 +192,9 @@ unsafe fn score_blocks_with<L: Lanes>(
             };
             // SAFETY: the panel has PANEL items of n_factors numbers, users as many per pass, and
             // scores a BLOCK per pass.
-            unsafe { product::<L, SET>(place, PANEL / LANES, passes.len(), n_factors) };
+            unsafe {
+                product::<L, SET>(place, PANEL / LANES, passes.len(), n_factors, &mut Ahead::nothing());
+            }
         }
         for (row, pass) in passes.iter_mut().enumerate() {
             let scores = &mut scores[row * BLOCK..][..known.next_multiple_of(LANES)];

@@ -16,12 +16,13 @@
 //!   alone.
 //! - The start is N(0, stddev / sqrt(d)); one epoch solves all users exactly, then all items.
 //!
-//! Read next: [`Ials::fit`], then `side.rs`, which solves one side given the other.
+//! Read next: [`Ials::fit`], then `row.rs`, which solves one user or item.
 
 mod fixed;
 mod fold_in;
 mod gram;
 mod init;
+mod row;
 mod settings;
 mod side;
 

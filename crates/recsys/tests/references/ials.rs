@@ -196,7 +196,7 @@ fn a_checkerboard_is_completed() {
         .filter(|(user, item)| user % 2 == item % 2 && *item != missing(*user))
         .collect();
     let pairs = interactions(&rows, n_users as usize, n_items as usize);
-    let trained = trainer(4, 10).fit(&pairs, None, &mut |_, _| ControlFlow::Continue(())).expect("trains");
+    let trained = trainer(2, 60).fit(&pairs, None, &mut |_, _| ControlFlow::Continue(())).expect("trains");
     for user in 0..n_users {
         let w = trained.factors.users.row(user as usize);
         let score = |item: u32| w.dot(&trained.factors.items.row(item as usize));

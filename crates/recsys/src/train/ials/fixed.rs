@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::gram::Gram;
 use crate::kernel::lanes::{Lanes, with_widest_lanes};
 use crate::kernel::lines::Lines;
-use crate::kernel::product::{Place, SET, product};
+use crate::kernel::product::{Ahead, Place, SET, product};
 use crate::kernel::{LANES, padded};
 
 /// A factor table `V`, turned into the basis in which its Gram matrix is diagonal.
@@ -106,5 +106,5 @@ unsafe fn turn_with<L: Lanes>(from: &[f32], step: usize, n: usize, basis: &[f32]
         c_step_j: width,
     };
     // SAFETY: the lengths were checked; the instructions are the caller's.
-    unsafe { product::<L, SET>(place, width / LANES, rows, n) }
+    unsafe { product::<L, SET>(place, width / LANES, rows, n, &mut Ahead::nothing()) }
 }

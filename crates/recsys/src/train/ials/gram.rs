@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::kernel::lanes::{Lanes, with_widest_lanes};
 use crate::kernel::lines::Lines;
-use crate::kernel::product::add_own_product;
+use crate::kernel::product::{Ahead, SET, own_product};
 use crate::kernel::{LANES, padded};
 
 /// A symmetric matrix, `n * n` numbers, both triangles filled.
@@ -60,8 +60,7 @@ fn sum_of_blocks(rows: &[f32], n: usize) -> Vec<f64> {
         for (to, from) in block.chunks_exact_mut(width).zip(rows.chunks_exact(n)) {
             to[..n].copy_from_slice(from);
         }
-        product.fill(0.0);
-        own_product(&block, &mut product, width / LANES, rows.len() / n);
+        widest_own_product(&block, &mut product, width / LANES, rows.len() / n);
         for (to, from) in sum
             .chunks_exact_mut(n)
             .zip(product.chunks_exact(width))
@@ -75,7 +74,7 @@ fn sum_of_blocks(rows: &[f32], n: usize) -> Vec<f64> {
 }
 
 with_widest_lanes! {
-    fn own_product(block: &[f32], product: &mut [f32], blocks: usize, rows: usize) = own_product_with
+    fn widest_own_product(block: &[f32], product: &mut [f32], blocks: usize, rows: usize) = own_product_with
 }
 
 #[inline(always)]
@@ -83,7 +82,10 @@ unsafe fn own_product_with<L: Lanes>(block: &[f32], product: &mut [f32], blocks:
     let width = blocks * LANES;
     assert!(block.len() >= rows * width && product.len() >= width * width);
     // SAFETY: the lengths were checked; the instructions are the caller's.
-    unsafe { add_own_product::<L>(block.as_ptr(), product.as_mut_ptr(), blocks, rows) }
+    unsafe {
+        let (from, to) = (block.as_ptr(), product.as_mut_ptr());
+        own_product::<L, SET>(from, to, blocks, rows, &mut Ahead::nothing());
+    }
 }
 
 #[cfg(test)]
