@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::emit::Emit;
 use crate::error::{Class, Classed, StepError};
-use crate::{dedup, extract, filter, split};
+use crate::{dedup, evaluate, extract, filter, gate, publish, shell, split, train};
 
 /// What the process is told: where the store is, and which launch document in it says the rest.
 #[derive(Debug, Clone)]
@@ -125,14 +125,11 @@ async fn dispatch(attempt: &mut Attempt) -> Result<Outcome, StepError> {
         StepKind::Filter(settings) => filter::run(attempt, settings).await,
         StepKind::Dedup(settings) => dedup::run(attempt, settings).await,
         StepKind::Split(settings) => split::run(attempt, settings).await,
-        StepKind::Train(_)
-        | StepKind::Evaluate(_)
-        | StepKind::Gate(_)
-        | StepKind::Publish(_)
-        | StepKind::Shell(_) => {
-            let kind = attempt.launch.kind.clone();
-            Err(AttemptError::UnknownKind { kind }.into())
-        }
+        StepKind::Train(settings) => train::run(attempt, settings).await,
+        StepKind::Evaluate(settings) => evaluate::run(attempt, settings).await,
+        StepKind::Gate(settings) => gate::run(attempt, settings).await,
+        StepKind::Publish(settings) => publish::run(attempt, settings).await,
+        StepKind::Shell(settings) => shell::run(attempt, settings).await,
     }
 }
 
@@ -176,6 +173,10 @@ impl Attempt {
     async fn commit(self, outcome: Outcome, started: Timestamp) -> Result<Committed, StepError> {
         let (metrics, notes) = self.emit.reported();
         let launch = self.launch;
+        let mut facts = self.record_facts;
+        if let Some(expectation) = launch.expectation {
+            facts.insert("expectation".to_owned(), expectation.to_string().into());
+        }
         let contents = Contents { kind: launch.kind, outcome, outputs: self.outputs, facts: self.facts };
         let record = Record {
             pipeline: launch.pipeline,
@@ -192,7 +193,7 @@ impl Attempt {
             notes,
             parts: self.parts,
             elsewhere: BTreeMap::new(),
-            facts: self.record_facts,
+            facts,
         };
         Ok(self.draft.commit(contents, record).await?)
     }

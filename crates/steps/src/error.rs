@@ -14,6 +14,8 @@ pub enum Class {
     Temporary,
     /// Anything else (exit code 1).
     Other,
+    /// A command of the user's own ended with this exit code, and so does the attempt.
+    Command(u8),
 }
 
 impl Class {
@@ -24,6 +26,7 @@ impl Class {
             Class::Configuration => 78,
             Class::Temporary => 75,
             Class::Other => 1,
+            Class::Command(code) => code,
         }
     }
 }
@@ -70,14 +73,20 @@ impl Classed for noctule_artifacts::launch::LaunchError {
     }
 }
 
-impl Classed for noctule_tables::Error {
-    fn class(&self) -> Class {
-        match noctule_tables::Error::class(self) {
+impl From<noctule_tables::Class> for Class {
+    fn from(class: noctule_tables::Class) -> Self {
+        match class {
             noctule_tables::Class::Data => Class::Data,
             noctule_tables::Class::Configuration => Class::Configuration,
             noctule_tables::Class::Temporary => Class::Temporary,
             noctule_tables::Class::Other => Class::Other,
         }
+    }
+}
+
+impl Classed for noctule_tables::Error {
+    fn class(&self) -> Class {
+        noctule_tables::Error::class(self).into()
     }
 }
 

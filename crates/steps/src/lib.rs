@@ -11,13 +11,23 @@
 pub mod attempt;
 mod emit;
 mod error;
+mod evaluation;
 mod inputs;
+mod interactions;
+pub mod model;
 mod outputs;
+mod pool;
+mod watch;
 
 pub mod dedup;
+pub mod evaluate;
 pub mod extract;
 pub mod filter;
+pub mod gate;
+pub mod publish;
+pub mod shell;
 pub mod split;
+pub mod train;
 
 pub use attempt::{Arguments, Attempt, AttemptError, run};
 pub use emit::Emit;

@@ -1,0 +1,298 @@
+//! Reading a model, whoever wrote it, and refusing one that is not whole.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ndarray::Array2;
+use noctule_tables::Table;
+use noctule_tables::rows::{IdColumn, id_kind};
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
+use serde::Deserialize;
+
+use super::{
+    CARD, Card, FINGERPRINT, FactorTables, Form, ITEM_FACTORS, ITEMS, ITEMS_CSV, IdType, Ids, LAYOUT, TENSOR, Tables,
+    USER_FACTORS, USERS, USERS_CSV,
+};
+use crate::error::{Class, Classed};
+use crate::inputs::InputFile;
+
+/// A model that was read and found whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    pub card: Card,
+    pub tables: Tables,
+}
+
+/// Why files are not a model. `model` names it as the settings do.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("the model {model} has no file `{file}`, which its layout needs; it has: {found}")]
+    MissingFile { model: String, file: String, found: String },
+    #[error("the file `{file}` of the model {model} cannot be used: {cause}; write it as docs/guides/model-layout.md says")]
+    BadFile { model: String, file: String, cause: String },
+    #[error("the model {model} has layout {found}, and this program reads layout {LAYOUT}: use a newer noctule")]
+    OtherLayout { model: String, found: u32 },
+    #[error(
+        "the files of the model {model} are of different trainings: {a} says `{ours}` and {b} says `{theirs}`; write all its files in one training"
+    )]
+    MixedTrainings { model: String, a: String, ours: String, b: String, theirs: String },
+    #[error("the file `{path}` of the model cannot be written: {cause}")]
+    Write { path: String, cause: String },
+    #[error("the file `{path}` of the model cannot be written: {cause}")]
+    WriteIo { path: String, #[source] cause: io::Error },
+    #[error(transparent)]
+    Table(#[from] noctule_tables::Error),
+}
+
+impl ModelError {
+    pub(super) fn writing(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.display().to_string();
+        move |cause| Self::WriteIo { path, cause }
+    }
+}
+
+impl Classed for ModelError {
+    fn class(&self) -> Class {
+        match self {
+            Self::MissingFile { .. } | Self::BadFile { .. } | Self::MixedTrainings { .. } => Class::Data,
+            Self::OtherLayout { .. } => Class::Configuration,
+            Self::WriteIo { cause, .. } if cause.kind() == io::ErrorKind::StorageFull => Class::Temporary,
+            Self::Write { .. } | Self::WriteIo { .. } => Class::Other,
+            Self::Table(error) => Classed::class(error),
+        }
+    }
+}
+
+impl Model {
+    /// Reads a model from its files. `name` stands for it in messages.
+    ///
+    /// # Errors
+    /// A file that is missing or malformed, tables that do not fit each other, factors that are not finite, files of
+    /// different trainings.
+    pub fn read(name: &str, files: &[InputFile]) -> Result<Self, ModelError> {
+        let reader = Reader { name, files };
+        let card = reader.card()?;
+        let (items, counts) = reader.items(&card)?;
+        let factors = match card.form {
+            Form::Counts => None,
+            Form::Factors => Some(reader.factors(&card, &items)?),
+        };
+        Ok(Self { card, tables: Tables { items, counts, factors } })
+    }
+}
+
+struct Reader<'a> {
+    name: &'a str,
+    files: &'a [InputFile],
+}
+
+impl Reader<'_> {
+    fn find(&self, file: &str) -> Option<&PathBuf> {
+        self.files.iter().find(|there| there.name == file).map(|there| &there.path)
+    }
+
+    fn need(&self, file: &str) -> Result<&PathBuf, ModelError> {
+        self.find(file).ok_or_else(|| {
+            let mut names: Vec<&str> = self.files.iter().map(|file| file.name.as_str()).take(20).collect();
+            names.sort_unstable();
+            let found = if names.is_empty() { "no files at all".to_owned() } else { names.join(", ") };
+            ModelError::MissingFile { model: self.name.to_owned(), file: file.to_owned(), found }
+        })
+    }
+
+    fn bad(&self, file: &str, cause: impl ToString) -> ModelError {
+        ModelError::BadFile { model: self.name.to_owned(), file: file.to_owned(), cause: cause.to_string() }
+    }
+
+    fn bytes(&self, file: &str) -> Result<Vec<u8>, ModelError> {
+        std::fs::read(self.need(file)?).map_err(|error| self.bad(file, error))
+    }
+
+    fn card(&self) -> Result<Card, ModelError> {
+        #[derive(Deserialize)]
+        struct Probe {
+            layout: u32,
+        }
+        let bytes = self.bytes(CARD)?;
+        let probe: Probe = serde_json::from_slice(&bytes).map_err(|error| self.bad(CARD, error))?;
+        if probe.layout != LAYOUT {
+            return Err(ModelError::OtherLayout { model: self.name.to_owned(), found: probe.layout });
+        }
+        serde_json::from_slice(&bytes).map_err(|error| self.bad(CARD, error))
+    }
+
+    fn items(&self, card: &Card) -> Result<(Ids, Vec<u64>), ModelError> {
+        let (items, counts, file) = match self.find(ITEMS) {
+            Some(path) => {
+                let (items, counts) = self.id_table(path, "item", true)?;
+                (items, counts, ITEMS)
+            }
+            None if self.find(ITEMS_CSV).is_some() => {
+                let (items, counts) = self.id_csv(ITEMS_CSV, "item", card.ids.map(|ids| ids.item), true)?;
+                (items, counts, ITEMS_CSV)
+            }
+            None => return Err(self.need(ITEMS).expect_err("it was not found just now")),
+        };
+        self.unique(&items, file, "item")?;
+        Ok((items, counts))
+    }
+
+    fn users(&self, card: &Card) -> Result<(Ids, &'static str), ModelError> {
+        let (users, file) = match self.find(USERS) {
+            Some(path) => (self.id_table(path, "user", false)?.0, USERS),
+            None if self.find(USERS_CSV).is_some() => {
+                (self.id_csv(USERS_CSV, "user", card.ids.map(|ids| ids.user), false)?.0, USERS_CSV)
+            }
+            None => return Err(self.need(USERS).expect_err("it was not found just now")),
+        };
+        self.unique(&users, file, "user")?;
+        Ok((users, file))
+    }
+
+    fn unique(&self, ids: &Ids, file: &str, what: &str) -> Result<(), ModelError> {
+        match ids.repeated() {
+            Some(id) => Err(self.bad(file, format!("the {what} {id} stands in it twice"))),
+            None => Ok(()),
+        }
+    }
+
+    fn id_table(&self, path: &Path, column: &str, counted: bool) -> Result<(Ids, Vec<u64>), ModelError> {
+        let file = format!("{column}s.parquet");
+        let table = Table::open(&format!("{file} of the model {}", self.name), &[path.to_owned()], None)?;
+        let mut ids = Ids::none(id_kind(&table, column)?);
+        let mut counts = Vec::new();
+        let columns: &[&str] = if counted { &[column, "count"] } else { &[column] };
+        for batch in table.scan(columns, 1)? {
+            let batch = batch?;
+            ids.extend(IdColumn::of(table.name(), column, batch.column(0))?);
+            if counted {
+                let IdColumn::Integer(array) = IdColumn::of(table.name(), "count", batch.column(1))? else {
+                    return Err(self.bad(&file, "`count` is no whole number"));
+                };
+                for count in array.values() {
+                    counts.push(u64::try_from(*count).map_err(|_| self.bad(&file, format!("`count` is {count}")))?);
+                }
+            }
+        }
+        Ok((ids, counts))
+    }
+
+    /// An id map as CSV: a header line, then a line per row; ids with a comma or a quote in `"…"`.
+    fn id_csv(
+        &self,
+        file: &str,
+        column: &str,
+        id_type: Option<IdType>,
+        counted: bool,
+    ) -> Result<(Ids, Vec<u64>), ModelError> {
+        let text = String::from_utf8(self.bytes(file)?).map_err(|error| self.bad(file, error))?;
+        let id_type = id_type
+            .ok_or_else(|| self.bad(file, "card.json needs `ids: {user, item}`, each `integer` or `text`"))?;
+        let header = if counted { format!("{column},count") } else { column.to_owned() };
+        let mut lines = text.strip_prefix('\u{feff}').unwrap_or(&text).lines();
+        if lines.next().map(str::trim_end) != Some(header.as_str()) {
+            return Err(self.bad(file, format!("its first line is not `{header}`")));
+        }
+        let (mut texts, mut counts) = (Vec::new(), Vec::new());
+        for (number, line) in (2..).zip(lines) {
+            let wrong = |why: &str| self.bad(file, format!("line {number} {why}"));
+            let id = if counted {
+                let (id, count) = line.rsplit_once(',').ok_or_else(|| wrong("has no count"))?;
+                counts.push(count.trim().parse().map_err(|_| wrong("has a count that is no whole number"))?);
+                id
+            } else {
+                line
+            };
+            texts.push(unquoted(id).ok_or_else(|| wrong("has an id with a stray quote or comma"))?);
+        }
+        let ids = match id_type {
+            IdType::Text => Ids::Text(texts),
+            IdType::Integer => {
+                let numbers = texts.iter().map(|text| text.parse::<i64>());
+                Ids::Integer(numbers.collect::<Result<_, _>>().map_err(|error| self.bad(file, error))?)
+            }
+        };
+        Ok((ids, counts))
+    }
+
+    fn factors(&self, card: &Card, items: &Ids) -> Result<FactorTables, ModelError> {
+        let (users, users_file) = self.users(card)?;
+        let items_file = if self.find(ITEMS).is_some() { ITEMS } else { ITEMS_CSV };
+        let user_factors = self.factor_table(USER_FACTORS, card, users.len(), users_file)?;
+        let item_factors = self.factor_table(ITEM_FACTORS, card, items.len(), items_file)?;
+        if user_factors.ncols() != item_factors.ncols() {
+            let (ours, theirs) = (user_factors.ncols(), item_factors.ncols());
+            return Err(self.bad(
+                USER_FACTORS,
+                format!("it has {ours} factors a row, and {ITEM_FACTORS} has {theirs}"),
+            ));
+        }
+        Ok(FactorTables { users, user_factors, item_factors })
+    }
+
+    fn factor_table(
+        &self,
+        file: &str,
+        card: &Card,
+        rows: usize,
+        ids_file: &str,
+    ) -> Result<Array2<f32>, ModelError> {
+        let bytes = self.bytes(file)?;
+        self.same_training(file, &bytes, card)?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| self.bad(file, error))?;
+        let tensor = tensors.tensor(TENSOR).map_err(|_| self.bad(file, format!("it has no tensor `{TENSOR}`")))?;
+        if tensor.dtype() != Dtype::F32 {
+            return Err(self.bad(file, format!("its numbers are {:?}, not F32", tensor.dtype())));
+        }
+        let &[found, columns] = tensor.shape() else {
+            return Err(self.bad(file, format!("its shape is {:?}, not [rows, factors]", tensor.shape())));
+        };
+        if found != rows || columns == 0 {
+            return Err(self.bad(
+                file,
+                format!("it has {found} rows of {columns} factors, and {ids_file} has {rows} rows"),
+            ));
+        }
+        let numbers = tensor.data().chunks_exact(4);
+        let numbers: Vec<f32> =
+            numbers.map(|four| f32::from_le_bytes(four.try_into().expect("chunks of four bytes"))).collect();
+        if let Some(at) = numbers.iter().position(|number| !number.is_finite()) {
+            return Err(self.bad(file, format!("row {} holds {}, which is no finite number", at / columns, numbers[at])));
+        }
+        Array2::from_shape_vec((rows, columns), numbers).map_err(|error| self.bad(file, error))
+    }
+
+    fn same_training(&self, file: &str, bytes: &[u8], card: &Card) -> Result<(), ModelError> {
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| self.bad(file, error))?;
+        let theirs = metadata.metadata().as_ref().and_then(|metadata| metadata.get(FINGERPRINT));
+        match theirs {
+            Some(theirs) if *theirs == card.fingerprint => Ok(()),
+            Some(theirs) => Err(ModelError::MixedTrainings {
+                model: self.name.to_owned(),
+                a: CARD.to_owned(),
+                ours: card.fingerprint.clone(),
+                b: file.to_owned(),
+                theirs: theirs.clone(),
+            }),
+            None => Err(self.bad(file, format!("its metadata has no `{FINGERPRINT}`"))),
+        }
+    }
+}
+
+/// The text of a CSV field; `None` for a quote or comma that is not quoted.
+fn unquoted(field: &str) -> Option<String> {
+    let Some(inner) = field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        return (!field.contains(['"', ','])).then(|| field.to_owned());
+    };
+    let mut text = String::with_capacity(inner.len());
+    let mut characters = inner.chars();
+    while let Some(character) = characters.next() {
+        // A quote inside is written twice.
+        if character == '"' && characters.next() != Some('"') {
+            return None;
+        }
+        text.push(character);
+    }
+    Some(text)
+}

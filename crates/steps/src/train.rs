@@ -1,0 +1,210 @@
+//! `train`: makes a model of interactions.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use noctule_artifacts::{Outcome, OutputName};
+use noctule_gate::TableIdentity;
+use noctule_recsys::interactions::{Interactions, InteractionsError};
+use noctule_recsys::train::ials::{EpochReport, Factors, Ials, IalsError, IalsSettings, SettingsError};
+use noctule_recsys::train::popularity;
+use noctule_spec::kinds::train::{Algorithm, Settings};
+use serde_json::Value;
+
+use crate::StepResult;
+use crate::attempt::Attempt;
+use crate::emit::Emit;
+use crate::error::{Class, Classed, StepError};
+use crate::interactions::InteractionTable;
+use crate::model::{self, Card, DataFacts, FactorTables, Form, LAYOUT, Tables};
+use crate::pool::pool;
+use crate::watch::Watch;
+
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("the training ended: {0}")]
+    Ials(#[from] IalsError),
+    #[error(transparent)]
+    Interactions(#[from] InteractionsError),
+    #[error(
+        "training {users} users and {items} items with {factors} factors needs about {needed_mib} MiB, and `resources.memory` is {given_mib} MiB: give the step more memory, or use fewer factors"
+    )]
+    Memory { users: usize, items: usize, factors: usize, needed_mib: u64, given_mib: u64 },
+}
+
+impl Classed for TrainError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Settings(_) | Self::Memory { .. } => Class::Configuration,
+            Self::Ials(_) | Self::Interactions(_) => Class::Data,
+        }
+    }
+}
+
+pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
+    let reference = settings.input.to_string();
+    let table = attempt.table(&reference).await?;
+    let budget = attempt.budget()?;
+    let rows = InteractionTable::read(&table, settings.weight.as_deref(), "train on", &budget)?;
+    let pairs = Interactions::from_pairs(
+        &rows.user_of,
+        &rows.item_of,
+        rows.weights.as_deref(),
+        rows.users.len(),
+        rows.items.len(),
+    )
+    .map_err(TrainError::from)?;
+    for (name, count) in [("rows", rows.rows()), ("users", rows.users.len()), ("items", rows.items.len())] {
+        attempt.emit.count(name, count as u64);
+    }
+    let counts = popularity(&pairs);
+    let (factors, training) = match settings.algorithm {
+        Algorithm::Popularity => (None, BTreeMap::new()),
+        Algorithm::Ials => {
+            check_memory(attempt, &settings, &rows)?;
+            let watch = watch(attempt, &settings, &rows).await?;
+            let (factors, training) = ials(attempt, &settings, &pairs, watch)?;
+            (Some(factors), training)
+        }
+    };
+    let card = card(attempt, &settings, &reference, &rows, training)?;
+    let tables = Tables {
+        items: rows.items,
+        counts,
+        factors: factors.map(|Factors { users, items }| FactorTables {
+            users: rows.users,
+            user_factors: users,
+            item_factors: items,
+        }),
+    };
+    model::write(attempt, &OutputName::main(), &card, &tables)?;
+    Ok(Outcome::Ok)
+}
+
+/// Factors twice when the best epoch is kept beside the current one, and the pairs by user and by item.
+fn check_memory(attempt: &Attempt, settings: &Settings, rows: &InteractionTable) -> Result<(), TrainError> {
+    let (users, items, factors) = (rows.users.len(), rows.items.len(), settings.factors as usize);
+    let copies = if settings.early_stop.is_some() { 2 } else { 1 };
+    let tables = 4 * factors as u64 * (users + items) as u64 * copies;
+    let pairs = 20 * rows.rows() as u64;
+    let (needed, given) = (tables + pairs, attempt.launch.resources.memory_bytes);
+    if needed <= given {
+        return Ok(());
+    }
+    Err(TrainError::Memory { users, items, factors, needed_mib: needed >> 20, given_mib: given >> 20 })
+}
+
+/// What watches the training, when the settings ask for it.
+async fn watch(
+    attempt: &Attempt,
+    settings: &Settings,
+    rows: &InteractionTable,
+) -> Result<Option<Watch>, StepError> {
+    let Some(early_stop) = &settings.early_stop else { return Ok(None) };
+    let table = attempt.table(&early_stop.validation.to_string()).await?;
+    let validation = InteractionTable::read(&table, None, "validate on", &attempt.budget()?)?;
+    Ok(Some(Watch::new(early_stop, rows, &validation, &attempt.emit)?))
+}
+
+fn ials(
+    attempt: &Attempt,
+    settings: &Settings,
+    pairs: &Interactions,
+    mut watch: Option<Watch>,
+) -> Result<(Factors, BTreeMap<String, Value>), StepError> {
+    let trainer = Ials::new(IalsSettings {
+        factors: settings.factors as usize,
+        epochs: settings.epochs,
+        regularisation: settings.regularisation,
+        nu: settings.nu,
+        unobserved_weight: settings.unobserved_weight,
+        init_stddev: settings.init_stddev,
+        seed: settings.seed,
+    })
+    .map_err(TrainError::from)?;
+    let pool = pool(attempt.launch.resources.threads)?;
+    let emit = &attempt.emit;
+    let mut started = Instant::now();
+    let mut watching = Ok(());
+    let trained = pool.install(|| {
+        trainer.fit(pairs, None, &mut |report: &EpochReport, factors: &Factors| {
+            tell(emit, report, settings.epochs, started.elapsed().as_secs_f64());
+            let flow = match watch.as_mut().map(|watch| watch.look(report.epoch, factors, emit)) {
+                None => ControlFlow::Continue(()),
+                Some(Ok(flow)) => flow,
+                Some(Err(error)) => {
+                    watching = Err(error);
+                    ControlFlow::Break(())
+                }
+            };
+            started = Instant::now();
+            flow
+        })
+    });
+    let trained = trained.map_err(TrainError::from)?;
+    watching?;
+    let mut training = BTreeMap::from([("epochs".to_owned(), Value::from(trained.epoch))]);
+    let factors = match watch.and_then(Watch::into_best) {
+        None => trained.factors,
+        Some(best) => {
+            emit.count("best_epoch", u64::from(best.epoch));
+            training.insert("best_epoch".to_owned(), Value::from(best.epoch));
+            training.insert(best.metric, Value::from(best.value));
+            best.factors
+        }
+    };
+    Ok((factors, training))
+}
+
+fn tell(emit: &Emit, report: &EpochReport, epochs: u32, seconds: f64) {
+    let epoch = u64::from(report.epoch);
+    emit.series("loss", epoch, report.loss);
+    emit.series("epoch_seconds", epoch, seconds);
+    emit.progress(epoch, Some(u64::from(epochs)), "epochs");
+}
+
+fn card(
+    attempt: &Attempt,
+    settings: &Settings,
+    reference: &str,
+    rows: &InteractionTable,
+    training: BTreeMap<String, Value>,
+) -> Result<Card, StepError> {
+    let input = attempt.input(reference)?;
+    // Names of steps are the pipeline's, and no part of what was computed.
+    let mut parameters: BTreeMap<String, Value> = match serde_json::to_value(settings) {
+        Ok(Value::Object(settings)) => settings.into_iter().collect(),
+        _ => unreachable!("settings are a JSON object"),
+    };
+    parameters.remove("input");
+    parameters.remove("algorithm");
+    if settings.algorithm == Algorithm::Popularity {
+        parameters.clear();
+    }
+    Ok(Card {
+        layout: LAYOUT,
+        form: match settings.algorithm {
+            Algorithm::Ials => Form::Factors,
+            Algorithm::Popularity => Form::Counts,
+        },
+        algorithm: match settings.algorithm {
+            Algorithm::Ials => "ials".to_owned(),
+            Algorithm::Popularity => "popularity".to_owned(),
+        },
+        fingerprint: attempt.launch.fingerprint.digest().to_string(),
+        parameters,
+        data: DataFacts {
+            rows: Some(rows.rows() as u64),
+            users: Some(rows.users.len() as u64),
+            items: Some(rows.items.len() as u64),
+            read: vec![TableIdentity { artifact: input.digest, output: input.output.clone() }],
+            from: rows.span.map(|(first, _)| first),
+            until: rows.until(),
+        },
+        training,
+        ids: None,
+    })
+}
