@@ -76,8 +76,11 @@ impl Drive {
                     Decision::Promoted(row) => outbox::announce(row, &candidate),
                     _ => Vec::new(),
                 };
-                let effects =
-                    Effects { artifacts: vec![NewArtifact::of(path, manifest)], outbox, ..Effects::default() };
+                let effects = Effects {
+                    artifacts: vec![NewArtifact::of(path, manifest)],
+                    outbox,
+                    ..Effects::default()
+                };
                 is_legal.then(|| Change { at, events: vec![event], status: next.status(), effects })
             })
             .await;

@@ -289,7 +289,7 @@ pub fn parse_at(text: &str, timezone: &str) -> Result<Timestamp, String> {
         .map_err(|_| {
             format!("`--at {text}` is no time: write 2026-11-23, 2026-11-23T02:15 or 2026-11-23T02:15:00Z")
         })?;
-    civil.to_zoned(zone).map(|zoned| zoned.timestamp()).map_err(|error| error.to_string())
+    zone.to_ambiguous_timestamp(civil).compatible().map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -9,10 +9,12 @@ use noctule_controller::{Controller, Machine};
 use noctule_depot::{Depot, Options};
 use noctule_launcher::local::{Config as LauncherConfig, Program};
 use noctule_launcher::{LocalLauncher, Observations};
+use noctule_spec::SourceText;
+use noctule_spec::config::{self, Config, Database, LauncherKind};
 use noctule_store::{Location, Store};
 
-use crate::config::Config;
 use crate::lister::Sources;
+use crate::pipeline;
 use crate::report::Trouble;
 
 /// The name of the folder that holds local state.
@@ -40,8 +42,14 @@ impl Home {
             .map_err(|error| Trouble::own(format!("the working folder cannot be told: {error}")))?;
         let nearest = here.ancestors().map(|folder| folder.join(STATE)).find(|folder| folder.is_dir());
         let found = nearest.unwrap_or_else(|| here.join(STATE));
-        let config = Config::load(config, &found)?;
-        let state = config.state.clone().unwrap_or(found);
+        let config = load_config(config, &found)?;
+        if config.launcher == LauncherKind::Kubernetes {
+            return Err(Trouble::usage(
+                "the config says `launcher: kubernetes`, and this noctule only runs steps as processes of this machine: \
+                 write `launcher: local`",
+            ));
+        }
+        let state = config.state.as_ref().map_or(found, PathBuf::from);
         let store_address = match &config.store {
             Some(address) => address.clone(),
             None => state.join("store").display().to_string(),
@@ -59,15 +67,48 @@ impl Home {
     }
 
     pub fn location(&self) -> Result<Location, Trouble> {
-        match &self.config.database {
-            Some(text) => text.parse().map_err(|error| Trouble::usage(format!("`database` in the config: {error}"))),
-            None => Ok(Location::file(self.database_file())),
+        let text = match &self.config.database {
+            None => return Ok(Location::file(self.database_file())),
+            Some(Database::Address(text)) => text.clone(),
+            Some(Database::Secret(name)) => self.secret(name)?,
+        };
+        text.parse().map_err(|error| Trouble::usage(format!("`database` in the config: {error}")))
+    }
+
+    /// The value of a secret, from where the config says it is found.
+    fn secret(&self, name: &str) -> Result<String, Trouble> {
+        let place = self.config.secrets.get(name);
+        let found = match place.map(|place| (&place.env, &place.file)) {
+            Some((Some(variable), _)) => std::env::var(variable).ok(),
+            Some((_, Some(file))) => {
+                std::fs::read_to_string(file).ok().map(|text| text.trim_end().to_owned())
+            }
+            _ => None,
+        };
+        found.ok_or_else(|| {
+            Trouble::usage(format!("the secret `{name}` has no value where the config says that it is found"))
+        })
+    }
+
+    /// Where the attempts of this machine find the secrets that their steps name.
+    fn secret_places(&self) -> Vec<(OsString, OsString)> {
+        let mut places = Vec::new();
+        for (name, place) in &self.config.secrets {
+            let variable = noctule_steps::shell::secret_variable(name);
+            if let Some(value) = place.env.as_ref().and_then(std::env::var_os) {
+                places.push((variable.into(), value));
+            } else if let Some(file) = &place.file {
+                places.push((format!("{variable}_FILE").into(), file.into()));
+            }
         }
+        places
     }
 
     pub fn depot(&self) -> Result<Depot, Trouble> {
         let mut options = Options::from_environment();
         options.cache = self.state.join("cache");
+        // The folder in the state is ours to make; one that somebody names has to be there.
+        options.create = self.config.store.is_none();
         Ok(Depot::open(&self.store_address, &options)?)
     }
 
@@ -86,8 +127,11 @@ impl Home {
         let (launcher, observations) = LocalLauncher::new(self.launcher(&registry, &depot)?);
         let machine = noctule_launcher::local::Machine::here();
         let machine = Machine {
-            threads: self.config.threads.unwrap_or(machine.threads).min(machine.threads).max(1),
-            memory_bytes: self.config.memory.map_or(machine.memory_bytes, |memory| memory.min(machine.memory_bytes)),
+            threads: self.config.cpu.map_or(machine.threads, |cpu| cpu.threads().clamp(1, machine.threads)),
+            memory_bytes: self
+                .config
+                .memory
+                .map_or(machine.memory_bytes, |size| size.bytes().min(machine.memory_bytes)),
         };
         let controller = Controller {
             store,
@@ -109,10 +153,10 @@ impl Home {
     fn launcher(&self, registry: &RegistryId, depot: &Depot) -> Result<LauncherConfig, Trouble> {
         let path = std::env::current_exe()
             .map_err(|error| Trouble::own(format!("the program's own path cannot be told: {error}")))?;
-        let program = |arguments: &[&str]| Program {
+        let program = |arguments: &[&str], environment| Program {
             path: path.clone(),
             arguments: arguments.iter().map(OsString::from).collect(),
-            environment: Vec::new(),
+            environment,
         };
         let store = std::path::absolute(&self.store_address)
             .ok()
@@ -122,8 +166,26 @@ impl Home {
             registry: registry.clone(),
             state: self.state.clone(),
             depot: depot.clone(),
-            supervisor: program(&["supervise"]),
-            attempt: program(&["step", "--store", &store]),
+            supervisor: program(&["supervise"], Vec::new()),
+            attempt: program(&["step", "--store", &store], self.secret_places()),
         })
     }
+}
+
+/// Reads the named config file, or `config.yaml` in the state folder if it is there.
+fn load_config(named: Option<&Path>, state: &Path) -> Result<Config, Trouble> {
+    let own = state.join("config.yaml");
+    let path = match named {
+        Some(path) => path,
+        None if own.exists() => &own,
+        None => return Ok(Config::default()),
+    };
+    let (name, bytes) = pipeline::read_file("config", path)?;
+    let source = SourceText::new(name, bytes);
+    let loaded = config::load(&source)
+        .map_err(|diagnostics| Trouble::diagnostics(diagnostics.render(&source, pipeline::style())))?;
+    for warning in &loaded.warnings {
+        anstream::eprintln!("{}\n", warning.render(&source, pipeline::style()));
+    }
+    Ok(loaded.config)
 }

@@ -5,7 +5,6 @@
 
 mod cli;
 mod commands;
-mod config;
 mod exit;
 mod home;
 mod lister;
@@ -46,8 +45,12 @@ fn main() -> ExitCode {
 fn start_log(verbose: u8) {
     let level = match verbose {
         0 => "error",
-        1 => "warn,noctule=info,noctule_controller=info,noctule_launcher=info,noctule_store=info,noctule_depot=info",
-        _ => "info,noctule=trace,noctule_controller=trace,noctule_launcher=trace,noctule_store=debug,noctule_depot=debug",
+        1 => {
+            "warn,noctule=info,noctule_controller=info,noctule_launcher=info,noctule_store=info,noctule_depot=info"
+        }
+        _ => {
+            "info,noctule=trace,noctule_controller=trace,noctule_launcher=trace,noctule_store=debug,noctule_depot=debug"
+        }
     };
     let filter = std::env::var("NOCTULE_LOG").unwrap_or_else(|_| level.to_owned());
     tracing_subscriber::fmt()

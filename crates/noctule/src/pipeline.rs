@@ -32,7 +32,9 @@ impl Ready {
             Ok(text) => text,
             Err(error) => {
                 let source = SourceText::new(file, error.into_bytes());
-                return Err(check(&source, &params, now).err().unwrap_or_else(|| Trouble::usage("not UTF-8")));
+                return Err(check(&source, &params, now)
+                    .err()
+                    .unwrap_or_else(|| Trouble::usage("not UTF-8")));
             }
         };
         let mut definition = Definition::new(file, text, params, now, env!("CARGO_PKG_VERSION"));
@@ -62,7 +64,11 @@ impl Ready {
 }
 
 /// Checks a pipeline without anything else; gives its warnings, rendered.
-pub fn check(source: &SourceText, params: &BTreeMap<String, String>, now: Timestamp) -> Result<Vec<String>, Trouble> {
+pub fn check(
+    source: &SourceText,
+    params: &BTreeMap<String, String>,
+    now: Timestamp,
+) -> Result<Vec<String>, Trouble> {
     let interval = Interval { start: now, end: now };
     let context = noctule_spec::Context { params: params.clone(), interval, run: None, now };
     match noctule_spec::load(source, &context) {
@@ -75,7 +81,8 @@ fn refused(diagnostics: &Diagnostics, source: &SourceText) -> Trouble {
     Trouble::diagnostics(diagnostics.render(source, style()))
 }
 
-fn style() -> Style {
+/// Whether diagnostics are coloured.
+pub fn style() -> Style {
     if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) {
         Style::Ansi
     } else {
@@ -85,15 +92,20 @@ fn style() -> Style {
 
 /// Reads a pipeline file whole.
 pub fn read(path: &Path) -> Result<(String, Vec<u8>), Trouble> {
+    read_file("pipeline", path)
+}
+
+/// Reads a file that a person wrote, and says what is wrong with one that cannot be read.
+pub fn read_file(what: &str, path: &Path) -> Result<(String, Vec<u8>), Trouble> {
     let shown = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| {
         let why = match error.kind() {
             std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            std::io::ErrorKind::IsADirectory => "it is a folder: name a pipeline file in it".to_owned(),
+            std::io::ErrorKind::IsADirectory => "it is a folder: name a file in it".to_owned(),
             std::io::ErrorKind::PermissionDenied => "no permission to read it".to_owned(),
             _ => error.to_string(),
         };
-        Trouble::usage(format!("the pipeline `{shown}` cannot be read: {why}"))
+        Trouble::usage(format!("the {what} `{shown}` cannot be read: {why}"))
     })?;
     Ok((shown, bytes))
 }
@@ -102,9 +114,9 @@ pub fn read(path: &Path) -> Result<(String, Vec<u8>), Trouble> {
 pub fn params(given: &[String]) -> Result<BTreeMap<String, String>, Trouble> {
     let mut params = BTreeMap::new();
     for text in given {
-        let (name, value) = text
-            .split_once('=')
-            .ok_or_else(|| Trouble::usage(format!("`--param {text}` has no value: write --param name=value")))?;
+        let (name, value) = text.split_once('=').ok_or_else(|| {
+            Trouble::usage(format!("`--param {text}` has no value: write --param name=value"))
+        })?;
         if params.insert(name.to_owned(), value.to_owned()).is_some() {
             return Err(Trouble::usage(format!("`--param {name}=…` is given twice: keep one")));
         }

@@ -81,9 +81,9 @@ impl From<noctule_controller::ControllerError> for Trouble {
         match error {
             ControllerError::Store(error) => error.into(),
             ControllerError::Depot(error) => error.into(),
-            ControllerError::NothingLeft { .. } | ControllerError::Pipeline { .. } | ControllerError::Interval(_) => {
-                Self::usage(error.to_string())
-            }
+            ControllerError::NothingLeft { .. }
+            | ControllerError::Pipeline { .. }
+            | ControllerError::Interval(_) => Self::usage(error.to_string()),
             other => Self::own(with_causes(&other)),
         }
     }

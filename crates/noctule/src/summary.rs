@@ -113,7 +113,8 @@ impl Summary {
 
     /// The closing page: every step, then what the run came to.
     pub fn to_text(&self) -> String {
-        let mut steps = table::table(&["STEP", "KIND", "STATE", ">TRIES", ">TIME", ">ROWS", "WHAT IT CAME TO"]);
+        let mut steps =
+            table::table(&["STEP", "KIND", "STATE", ">TRIES", ">TIME", ">ROWS", "WHAT IT CAME TO"]);
         for step in self.run.steps() {
             let word = step.state().word();
             steps.add_row(vec![
@@ -122,7 +123,11 @@ impl Summary {
                 word.to_owned(),
                 if step.attempts().is_empty() { String::new() } else { step.attempts().len().to_string() },
                 busy(step).map(amounts::duration).unwrap_or_default(),
-                self.manifests.get(step.plan().name.as_str()).and_then(rows).map(amounts::count).unwrap_or_default(),
+                self.manifests
+                    .get(step.plan().name.as_str())
+                    .and_then(rows)
+                    .map(amounts::count)
+                    .unwrap_or_default(),
                 self.remark(step),
             ]);
         }
@@ -135,7 +140,7 @@ impl Summary {
             return sentence.lines().next().unwrap_or_default().to_owned();
         }
         let Some(manifest) = self.manifests.get(step.plan().name.as_str()) else { return String::new() };
-        if let Some(Value::String(sentence)) = manifest.identity.facts.get("sentence") {
+        if let Some(Value::String(sentence)) = manifest.identity.facts.get("decided") {
             return sentence.clone();
         }
         let wanted = |name: &&String| !name.starts_with("rows") && !name.contains("seconds");
@@ -173,7 +178,7 @@ impl Summary {
             );
         }
         if let Some(verdict) = self.verdict()
-            && let Some(sentence) = verdict.get("sentence").and_then(Value::as_str)
+            && let Some(sentence) = verdict.get("decided").and_then(Value::as_str)
         {
             text += &format!("\nGate: {sentence}");
         }
@@ -216,7 +221,9 @@ impl Summary {
 
     /// The report of the run's gate, in Markdown.
     pub async fn gate_report(&self, controller: &Controller) -> Result<Option<String>, Trouble> {
-        let Some(gate) = self.run.steps().iter().find(|step| step.plan().kind == "gate") else { return Ok(None) };
+        let Some(gate) = self.run.steps().iter().find(|step| step.plan().kind == "gate") else {
+            return Ok(None);
+        };
         let (Some(artifact), Some(manifest)) =
             (gate.artifact(), self.manifests.get(gate.plan().name.as_str()))
         else {

@@ -50,7 +50,11 @@ pub enum AttemptError {
     #[error(
         "the settings of the step kind `{kind}` are not of the expected shape: run the step with the noctule that planned it"
     )]
-    Settings { kind: String, #[source] cause: serde_json::Error },
+    Settings {
+        kind: String,
+        #[source]
+        cause: serde_json::Error,
+    },
     #[error("the threads of the step could not be started: {0}")]
     Threads(#[source] std::io::Error),
 }
@@ -58,9 +62,9 @@ pub enum AttemptError {
 impl Classed for AttemptError {
     fn class(&self) -> Class {
         match self {
-            AttemptError::UnknownKind { .. } | AttemptError::OtherVersion { .. } | AttemptError::Settings { .. } => {
-                Class::Configuration
-            },
+            AttemptError::UnknownKind { .. }
+            | AttemptError::OtherVersion { .. }
+            | AttemptError::Settings { .. } => Class::Configuration,
             AttemptError::Threads(_) => Class::Temporary,
         }
     }
@@ -92,7 +96,8 @@ pub fn run(arguments: &Arguments) -> u8 {
 
 /// Runs one attempt and gives what it committed.
 pub fn work(arguments: &Arguments, emit: &Emit) -> Result<Committed, StepError> {
-    let reader = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AttemptError::Threads)?;
+    let reader =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AttemptError::Threads)?;
     let options = Options::from_environment();
     let depot = Depot::open(&arguments.store, &options)?;
     let bytes = reader.block_on(depot.read(&arguments.launch))?;

@@ -31,9 +31,13 @@ pub const COMPARED: &str = "compared";
 
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
-    #[error("the artifact behind `{reference}` is a {kind}, and a gate judges an evaluation: name a step that `uses: evaluate`")]
+    #[error(
+        "the artifact behind `{reference}` is a {kind}, and a gate judges an evaluation: name a step that `uses: evaluate`"
+    )]
     NotAnEvaluation { reference: String, kind: String },
-    #[error("the file `{file}` of the evaluation `{reference}` cannot be used: {cause}; run the evaluation again")]
+    #[error(
+        "the file `{file}` of the evaluation `{reference}` cannot be used: {cause}; run the evaluation again"
+    )]
     BadFile { reference: String, file: String, cause: String },
     #[error("the evaluation has format {found}, and this program reads format {FORMAT}: use a newer noctule")]
     OtherFormat { found: u32 },
@@ -93,7 +97,8 @@ fn write(attempt: &mut Attempt, report: &Report) -> Result<(), StepError> {
 
 fn compared(evaluation: &Evaluation) -> Value {
     let scored = evaluation.models.iter().skip(1);
-    let scored = scored.filter_map(|model| Some((model.reference.to_string(), Value::from(model.version?.0))));
+    let scored =
+        scored.filter_map(|model| Some((model.reference.to_string(), Value::from(model.version?.0))));
     let absent = evaluation.absent.iter().map(|reference| (reference.to_string(), Value::Null));
     Value::Object(scored.chain(absent).collect::<Map<_, _>>())
 }
@@ -127,7 +132,8 @@ impl Read {
         if evaluation.format != FORMAT {
             return Err(GateError::OtherFormat { found: evaluation.format }.into());
         }
-        let paths: Vec<_> = fetch(attempt, &manifest, reference, USERS).await?.into_iter().map(|f| f.1).collect();
+        let paths: Vec<_> =
+            fetch(attempt, &manifest, reference, USERS).await?.into_iter().map(|f| f.1).collect();
         let users = Table::open(&format!("{reference}.{USERS}"), &paths, None)?;
         let threads = attempt.launch.resources.threads as usize;
         let batches = users.scan_all(threads)?.collect::<Result<Vec<_>, _>>()?;
@@ -146,10 +152,8 @@ impl Read {
         for absent in &evaluation.absent {
             compared.insert(absent.clone(), Compared::Absent);
         }
-        let split = SplitFacts {
-            train: evaluation.split.history.clone(),
-            test_start: evaluation.split.test_start,
-        };
+        let split =
+            SplitFacts { train: evaluation.split.history.clone(), test_start: evaluation.split.test_start };
         Ok(Evidence {
             users: usize::try_from(self.users.rows()).unwrap_or(usize::MAX),
             split,
@@ -173,10 +177,9 @@ impl Read {
             digest: model.digest,
             training: match &model.trained_on {
                 None => Training::History,
-                Some(read) => Training::Tables {
-                    read: read.iter().cloned().collect(),
-                    until: model.trained_until,
-                },
+                Some(read) => {
+                    Training::Tables { read: read.iter().cloned().collect(), until: model.trained_until }
+                }
             },
             per_user,
             absolute: absolute.filter_map(|(metric, figure)| Some((*metric, figure.mean?))).collect(),
@@ -222,7 +225,11 @@ impl Read {
     }
 
     fn bad(&self, file: &str, cause: &str) -> GateError {
-        GateError::BadFile { reference: self.reference.clone(), file: file.to_owned(), cause: cause.to_owned() }
+        GateError::BadFile {
+            reference: self.reference.clone(),
+            file: file.to_owned(),
+            cause: cause.to_owned(),
+        }
     }
 }
 

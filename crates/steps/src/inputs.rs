@@ -62,7 +62,8 @@ impl Attempt {
         reference: &str,
     ) -> Result<Vec<InputFile>, StepError> {
         if !manifest.identity.outputs.contains_key(&input.output) {
-            let available: Vec<_> = manifest.identity.outputs.keys().map(|name| format!("`{name}`")).collect();
+            let available: Vec<_> =
+                manifest.identity.outputs.keys().map(|name| format!("`{name}`")).collect();
             let (reference, output) = (reference.to_owned(), input.output.to_string());
             return Err(InputError::NoOutput { reference, output, available: available.join(", ") }.into());
         }
@@ -90,10 +91,7 @@ impl Attempt {
             };
             return Err(InputError::NotATable { reference: reference.to_owned(), found }.into());
         }
-        let paths: Vec<PathBuf> = files
-            .into_iter()
-            .map(|file| file.path)
-            .collect();
+        let paths: Vec<PathBuf> = files.into_iter().map(|file| file.path).collect();
         let none: Option<SchemaRef> = None;
         Ok(Table::open(reference, &paths, none)?)
     }

@@ -82,7 +82,8 @@ impl InteractionTable {
             Timestamp::from_microsecond(microseconds)
                 .map_err(|_| InteractionError::FarTime { table: table.name().to_owned(), microseconds })
         };
-        let span = span.map(|(first, last)| Ok::<_, InteractionError>((time(first)?, time(last)?))).transpose()?;
+        let span =
+            span.map(|(first, last)| Ok::<_, InteractionError>((time(first)?, time(last)?))).transpose()?;
         let (users, user_ranks) = Ids::sorted(&users);
         let (items, item_ranks) = Ids::sorted(&items);
         for (codes, ranks) in [(&mut user_of, user_ranks), (&mut item_of, item_ranks)] {
@@ -128,7 +129,8 @@ fn read_weights(
     for row in 0..numbers.len() {
         let weight = numbers.value(row) as f32;
         if numbers.is_null(row) || !weight.is_finite() || weight < 0.0 {
-            let value = if numbers.is_null(row) { "no value".to_owned() } else { numbers.value(row).to_string() };
+            let value =
+                if numbers.is_null(row) { "no value".to_owned() } else { numbers.value(row).to_string() };
             let (table, column) = (table.to_owned(), column.to_owned());
             return Err(InteractionError::BadWeight { table, column, row: weights.len(), value });
         }

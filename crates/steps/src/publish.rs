@@ -26,7 +26,9 @@ pub enum PublishError {
     OtherModel { gate: String, judged: String, model: String, found: Digest },
     #[error("nothing is published: `{model}` is a {form:?}, not a model")]
     NotAModel { model: String, form: Option<OutputForm> },
-    #[error("nothing is published: no version number of {name} is reserved; start the step again through a run")]
+    #[error(
+        "nothing is published: no version number of {name} is reserved; start the step again through a run"
+    )]
     NoReservation { name: String },
     #[error("the report could not be written: {0}")]
     Write(std::io::Error),
@@ -69,7 +71,10 @@ pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
     };
     let published = attempt.depot.publish(&model, &input.manifest, manifest).await?;
     if published.already {
-        attempt.emit.note(&format!("{} version {version} was in the store already, with the same files", settings.name));
+        attempt.emit.note(&format!(
+            "{} version {version} was in the store already, with the same files",
+            settings.name
+        ));
     }
     let bytes: u64 = published.version.files.iter().map(|file| file.size).sum();
     attempt.emit.count("files", published.version.files.len() as u64);

@@ -102,8 +102,12 @@ fn how(settings: &Settings, what: &'static str, amount: Amount, end: Timestamp) 
     Ok(match (settings.by, amount) {
         (By::Time, Amount::Span(span)) => Cut::TimeFrom(before(end, span)?.as_microsecond()),
         (By::Time, Amount::Share(share)) => Cut::TimeShare(share.fraction()),
-        (By::Random, Amount::Share(share)) => Cut::PairShare { share: share.fraction(), seed: seed_of(seed, what) },
-        (By::User, Amount::Share(share)) => Cut::UserShare { share: share.fraction(), seed: seed_of(seed, what) },
+        (By::Random, Amount::Share(share)) => {
+            Cut::PairShare { share: share.fraction(), seed: seed_of(seed, what) }
+        }
+        (By::User, Amount::Share(share)) => {
+            Cut::UserShare { share: share.fraction(), seed: seed_of(seed, what) }
+        }
         (By::Last, Amount::Last) => Cut::LastOfUser,
         (by, amount) => {
             return Err(SplitError::WrongAmount { what, amount: amount.to_string(), by: word(by) }.into());
@@ -135,7 +139,8 @@ fn nothing_cut(settings: &Settings, coded: &Coded, pool: &Keep) -> Result<SplitE
     } else if settings.by == By::Last {
         "no user has two rows".to_owned()
     } else if let (Amount::Span(span), Some((_, newest))) = (settings.test, time_span(coded, pool)?) {
-        let newest = Timestamp::from_microsecond(newest).map_or_else(|_| newest.to_string(), |t| t.to_string());
+        let newest =
+            Timestamp::from_microsecond(newest).map_or_else(|_| newest.to_string(), |t| t.to_string());
         format!("no row lies in the last {span} before the interval's end; the newest has the time {newest}")
     } else {
         format!("`test: {}` of {} rows is less than one", settings.test, pool.count())
@@ -181,8 +186,11 @@ fn check_future(side: &'static str, coded: &Coded, parts: &Parts, later: &Keep) 
 }
 
 fn report(attempt: &Attempt, coded: &Coded, parts: &Parts) -> Result<(), StepError> {
-    let sides =
-        [("train", Some(&parts.train)), ("test", Some(&parts.test)), ("validation", parts.validation.as_ref())];
+    let sides = [
+        ("train", Some(&parts.train)),
+        ("test", Some(&parts.test)),
+        ("validation", parts.validation.as_ref()),
+    ];
     for (side, keep) in sides {
         let Some(keep) = keep else { continue };
         let counts = coded.counts(keep)?;
@@ -196,9 +204,11 @@ fn report(attempt: &Attempt, coded: &Coded, parts: &Parts) -> Result<(), StepErr
 /// Streams the table once into all outputs.
 fn write(attempt: &mut Attempt, table: &Table, parts: &Parts, budget: &Budget) -> Result<(), StepError> {
     let mut outputs = Vec::new();
-    for (name, keep) in
-        [("train", Some(&parts.train)), ("test", Some(&parts.test)), ("validation", parts.validation.as_ref())]
-    {
+    for (name, keep) in [
+        ("train", Some(&parts.train)),
+        ("test", Some(&parts.test)),
+        ("validation", parts.validation.as_ref()),
+    ] {
         if let Some(keep) = keep {
             outputs.push((keep, attempt.table_output(name, table.schema().clone())?));
         }

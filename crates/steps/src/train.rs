@@ -64,7 +64,8 @@ pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
     let (factors, training) = match settings.algorithm {
         Algorithm::Popularity => (None, BTreeMap::new()),
         Algorithm::Ials => {
-            check_memory(attempt, &settings, &rows)?;
+            let sizes = Sizes { rows: rows.rows(), users: rows.users.len(), items: rows.items.len() };
+            check_memory(&settings, sizes, attempt.launch.resources.memory_bytes)?;
             let watch = watch(attempt, &settings, &rows).await?;
             let (factors, training) = ials(attempt, &settings, &pairs, watch)?;
             (Some(factors), training)
@@ -84,17 +85,30 @@ pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
     Ok(Outcome::Ok)
 }
 
-/// Factors twice when the best epoch is kept beside the current one, and the pairs by user and by item.
-fn check_memory(attempt: &Attempt, settings: &Settings, rows: &InteractionTable) -> Result<(), TrainError> {
-    let (users, items, factors) = (rows.users.len(), rows.items.len(), settings.factors as usize);
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    rows: usize,
+    users: usize,
+    items: usize,
+}
+
+/// Refuses before the work what could not end: the factors, twice when the best epoch is kept beside the current one,
+/// and the pairs by user and by item.
+fn check_memory(settings: &Settings, sizes: Sizes, given: u64) -> Result<(), TrainError> {
+    let Sizes { rows, users, items } = sizes;
+    let factors = settings.factors as usize;
     let copies = if settings.early_stop.is_some() { 2 } else { 1 };
-    let tables = 4 * factors as u64 * (users + items) as u64 * copies;
-    let pairs = 20 * rows.rows() as u64;
-    let (needed, given) = (tables + pairs, attempt.launch.resources.memory_bytes);
+    let needed = 4 * factors as u64 * (users + items) as u64 * copies + 20 * rows as u64;
     if needed <= given {
         return Ok(());
     }
-    Err(TrainError::Memory { users, items, factors, needed_mib: needed >> 20, given_mib: given >> 20 })
+    Err(TrainError::Memory {
+        users,
+        items,
+        factors,
+        needed_mib: needed.div_ceil(1 << 20),
+        given_mib: given >> 20,
+    })
 }
 
 /// What watches the training, when the settings ask for it.
@@ -207,4 +221,21 @@ fn card(
         training,
         ids: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_little_memory_is_said_before_the_work() {
+        let settings: Settings = serde_json::from_value(
+            serde_json::json!({"input": "split.train", "algorithm": "ials", "factors": 128}),
+        )
+        .unwrap();
+        let sizes = Sizes { rows: 10_000_000, users: 1_000_000, items: 500_000 };
+        assert!(check_memory(&settings, sizes, 2 << 30).is_ok());
+        let error = check_memory(&settings, sizes, 512 << 20).unwrap_err();
+        insta::assert_snapshot!(error, @"training 1000000 users and 500000 items with 128 factors needs about 924 MiB, and `resources.memory` is 512 MiB: give the step more memory, or use fewer factors");
+    }
 }

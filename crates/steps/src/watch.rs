@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use ndarray::Array2;
 use noctule_recsys::interactions::{Interactions, InteractionsError};
 use noctule_recsys::metrics::Metric;
-use noctule_recsys::rank::{FactorScores, Model, RankError, Scorer, StaticScores, Tally, Universe, UniverseError, rank};
+use noctule_recsys::rank::{
+    FactorScores, Model, RankError, Scorer, StaticScores, Tally, Universe, UniverseError, rank,
+};
 use noctule_recsys::sample::SaltedHash;
 use noctule_recsys::train::ials::Factors;
 use noctule_spec::kinds::train::EarlyStop;
@@ -42,7 +44,9 @@ pub(crate) struct Best {
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WatchError {
-    #[error("no validation row is of a user and an item that are trained on: early stopping has nothing to watch")]
+    #[error(
+        "no validation row is of a user and an item that are trained on: early stopping has nothing to watch"
+    )]
     NothingToWatch,
     #[error("early stopping by {metric}: the metric is no number in epoch {epoch}")]
     NoValue { metric: String, epoch: u32 },
@@ -91,7 +95,11 @@ impl Watch {
         if watched.len() > USERS {
             emit.note(&format!("early stopping watches {USERS} of {} validation users", watched.len()));
             let ids: Vec<String> = watched.iter().map(|user| train.users.text(*user as usize)).collect();
-            watched = SaltedHash::new("early-stop").smallest(&ids, USERS).into_iter().map(|at| watched[at]).collect();
+            watched = SaltedHash::new("early-stop")
+                .smallest(&ids, USERS)
+                .into_iter()
+                .map(|at| watched[at])
+                .collect();
         }
         emit.count("validation_users", watched.len() as u64);
         let mut place = vec![None; train.users.len()];

@@ -41,7 +41,12 @@ impl Budget {
             if used + bytes > self.shared.limit {
                 return false;
             }
-            match self.shared.used.compare_exchange_weak(used, used + bytes, Ordering::Relaxed, Ordering::Relaxed) {
+            match self.shared.used.compare_exchange_weak(
+                used,
+                used + bytes,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return true,
                 Err(current) => used = current,
             }

@@ -21,7 +21,9 @@ pub enum Class {
 pub enum Error {
     #[error("{doing} `{}` failed: {cause}{}", path.display(), io_remedy(cause))]
     Io { doing: &'static str, path: PathBuf, cause: io::Error },
-    #[error("`{place}` is no readable Parquet file ({cause}): it is damaged or only half written; write it again")]
+    #[error(
+        "`{place}` is no readable Parquet file ({cause}): it is damaged or only half written; write it again"
+    )]
     Parquet { place: String, cause: String },
     #[error("`{place}` has no column `{column}`{}; it has: {}", hint(nearest), listed(available))]
     NoColumn { place: String, column: String, nearest: Option<String>, available: Vec<String> },
@@ -29,7 +31,9 @@ pub enum Error {
     ColumnType { place: String, column: String, found: String, wanted: String, remedy: String },
     #[error("the column `{column}` of `{place}` holds a value that cannot be used: {cause}; {remedy}")]
     Value { place: String, column: String, cause: String, remedy: &'static str },
-    #[error("`{place}` has other columns than `{first}` ({difference}): the files of one table need one schema")]
+    #[error(
+        "`{place}` has other columns than `{first}` ({difference}): the files of one table need one schema"
+    )]
     SchemaDiffers { place: String, first: String, difference: String },
     #[error(
         "{doing} needs more than the {limit_mib} MiB that `resources.memory` leaves for it: give the step more memory"

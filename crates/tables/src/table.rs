@@ -105,8 +105,9 @@ impl Table {
 impl TableFile {
     fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io("opening", path))?;
-        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
-            .map_err(|error| Error::Parquet { place: path.display().to_string(), cause: error.to_string() })?;
+        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|error| {
+            Error::Parquet { place: path.display().to_string(), cause: error.to_string() }
+        })?;
         Ok(Self { path: path.to_owned(), metadata })
     }
 

@@ -142,10 +142,14 @@ impl TableWriter {
     fn open_file(&mut self) -> Result<OpenFile> {
         let path = (self.next_file)(self.written.len())?;
         let file = File::create(&path).map_err(Error::io("creating", &path))?;
-        let broken = |error: ParquetError| Error::Parquet { place: path.display().to_string(), cause: error.to_string() };
+        let broken = |error: ParquetError| Error::Parquet {
+            place: path.display().to_string(),
+            cause: error.to_string(),
+        };
         let parquet_schema = ArrowSchemaConverter::new().convert(&self.schema).map_err(broken)?;
         let writer =
-            SerializedFileWriter::new(file, parquet_schema.root_schema_ptr(), self.properties.clone()).map_err(broken)?;
+            SerializedFileWriter::new(file, parquet_schema.root_schema_ptr(), self.properties.clone())
+                .map_err(broken)?;
         let factory = Arc::new(ArrowRowGroupWriterFactory::new(&writer, self.schema.clone()));
         Ok(OpenFile { path, writer, factory, encoding: VecDeque::new(), row_groups: 0, rows: 0 })
     }

@@ -62,14 +62,15 @@ pub fn run(arguments: &Demo, as_json: bool) -> Result<Exit, Trouble> {
 }
 
 fn yesterday_of(now: jiff::Timestamp) -> Date {
-    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let today = jiff::tz::TimeZone::UTC.to_datetime(now).date();
     today.yesterday().unwrap_or(today)
 }
 
 /// Makes the folder, and refuses one that holds anything: the demo never mixes with files of one's own.
 fn claim(folder: &Path) -> Result<(), Trouble> {
     fs::create_dir_all(folder).map_err(|error| Trouble::file("make the folder", folder, error))?;
-    let mut entries = fs::read_dir(folder).map_err(|error| Trouble::file("read the folder", folder, error))?;
+    let mut entries =
+        fs::read_dir(folder).map_err(|error| Trouble::file("read the folder", folder, error))?;
     if entries.next().is_some() {
         return Err(Trouble::usage(format!(
             "{} is not empty: name a folder that is, or one that does not exist yet",
@@ -111,7 +112,8 @@ fn write_table(
         DemoFormat::Parquet => {
             let level = ZstdLevel::try_new(3).expect("3 is a level of zstd");
             let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
-            let mut writer = ArrowWriter::try_new(&mut file, table.schema(), Some(properties)).map_err(|e| trouble(&e))?;
+            let mut writer =
+                ArrowWriter::try_new(&mut file, table.schema(), Some(properties)).map_err(|e| trouble(&e))?;
             for batch in counted {
                 writer.write(&batch).map_err(|e| trouble(&e))?;
             }

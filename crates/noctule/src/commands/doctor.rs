@@ -30,7 +30,8 @@ pub async fn run(global: &Global) -> Result<Exit, Trouble> {
     depot(&home, store.as_ref(), &mut findings).await;
     let all_good = findings.iter().all(|finding| finding.good);
     if global.json {
-        let rows: Vec<_> = findings.iter().map(|f| json!({"what": f.what, "good": f.good, "text": f.text})).collect();
+        let rows: Vec<_> =
+            findings.iter().map(|f| json!({"what": f.what, "good": f.good, "text": f.text})).collect();
         super::print_json(&json!({"good": all_good, "findings": rows}));
     } else {
         for finding in &findings {
@@ -49,7 +50,10 @@ fn state(home: &Home) -> Finding {
         Err(error) => Finding {
             what,
             good: false,
-            text: format!("{}: {error}; give this user the right to write there, on a local disk", home.state.display()),
+            text: format!(
+                "{}: {error}; give this user the right to write there, on a local disk",
+                home.state.display()
+            ),
         },
     }
 }

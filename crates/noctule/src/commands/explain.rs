@@ -8,7 +8,7 @@ use crate::report::Trouble;
 
 pub fn run(arguments: &Explain, global: &Global) -> Result<Exit, Trouble> {
     let Some(kind) = &arguments.kind else {
-        let kinds: Vec<_> = noctule_spec::kinds::KINDS.iter().map(|kind| kind.name).collect();
+        let kinds: Vec<_> = noctule_spec::kinds::names().collect();
         if global.json {
             super::print_json(&json!(kinds));
         } else {

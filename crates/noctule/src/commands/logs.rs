@@ -28,7 +28,9 @@ pub async fn run(arguments: &Logs, global: &Global) -> Result<Exit, Trouble> {
         return follow(controller, &id, arguments.step.as_ref()).await;
     }
     let mut shown = false;
-    for step in run.steps().iter().filter(|s| arguments.step.as_ref().is_none_or(|wanted| *wanted == s.plan().name)) {
+    for step in
+        run.steps().iter().filter(|s| arguments.step.as_ref().is_none_or(|wanted| *wanted == s.plan().name))
+    {
         let number = arguments.attempt.or_else(|| step.attempts().last().map(|attempt| attempt.number));
         let Some(number) = number else { continue };
         let Some(text) = whole(controller, &id, &step.plan().name, number).await? else { continue };
@@ -36,7 +38,9 @@ pub async fn run(arguments: &Logs, global: &Global) -> Result<Exit, Trouble> {
             println!("== {} attempt {number}", step.plan().name);
         }
         shown = true;
-        std::io::stdout().write_all(&text).map_err(|error| Trouble::own(format!("writing the log: {error}")))?;
+        std::io::stdout()
+            .write_all(&text)
+            .map_err(|error| Trouble::own(format!("writing the log: {error}")))?;
     }
     if !shown {
         anstream::eprintln!("nothing was written: steps that were reused or skipped have no log");
@@ -88,9 +92,12 @@ async fn follow(controller: &Controller, id: &RunId, wanted: Option<&StepName>) 
     let mut open: Vec<(StepName, AttemptNumber, Follow)> = Vec::new();
     loop {
         let (_, run) = controller.fold(id).await?;
-        for step in run.steps().iter().filter(|step| wanted.is_none_or(|wanted| *wanted == step.plan().name)) {
+        for step in run.steps().iter().filter(|step| wanted.is_none_or(|wanted| *wanted == step.plan().name))
+        {
             for attempt in step.attempts() {
-                let known = open.iter().any(|(name, number, _)| *name == step.plan().name && *number == attempt.number);
+                let known = open
+                    .iter()
+                    .any(|(name, number, _)| *name == step.plan().name && *number == attempt.number);
                 if known {
                     continue;
                 }
@@ -100,7 +107,8 @@ async fn follow(controller: &Controller, id: &RunId, wanted: Option<&StepName>) 
             }
         }
         for (step, number, follow) in &mut open {
-            let text = follow.read_new().map_err(|error| Trouble::own(format!("the log of {step}: {error}")))?;
+            let text =
+                follow.read_new().map_err(|error| Trouble::own(format!("the log of {step}: {error}")))?;
             for line in String::from_utf8_lossy(&text).lines() {
                 println!("{step}/{number}  {}", log::presentable(line));
             }

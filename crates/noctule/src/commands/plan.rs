@@ -19,7 +19,13 @@ pub async fn run(arguments: &Plan, global: &Global) -> Result<Exit, Trouble> {
     for (name, expected) in &preview.steps {
         let step = ready.pipeline.step(name).expect("the preview is of this pipeline");
         let (word, why) = words(expected);
-        rows.push((name, step.kind.name(), step.needs.iter().map(ToString::to_string).collect::<Vec<_>>(), word, why));
+        rows.push((
+            name,
+            step.kind.name(),
+            step.needs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            word,
+            why,
+        ));
     }
     if global.json {
         let steps: Vec<_> = rows

@@ -53,7 +53,10 @@ fn not_acted_upon(pipeline: &Pipeline) {
     }
     if !parts.is_empty() {
         let verb = if parts == ["the schedule"] { "is" } else { "are" };
-        anstream::eprintln!("{}", paint(QUIET, format!("{} {verb} checked and not acted upon by `run`", parts.join(" and "))));
+        anstream::eprintln!(
+            "{}",
+            paint(QUIET, format!("{} {verb} checked and not acted upon by `run`", parts.join(" and ")))
+        );
     }
 }
 
@@ -120,9 +123,18 @@ fn failed_logs(controller: &Controller, summary: &Summary) {
             continue;
         }
         let Some(attempt) = step.attempts().last() else { continue };
-        let lines = super::logs::last_lines(controller, &summary.run.plan().run, &step.plan().name, attempt.number, 20);
+        let lines = super::logs::last_lines(
+            controller,
+            &summary.run.plan().run,
+            &step.plan().name,
+            attempt.number,
+            20,
+        );
         if !lines.is_empty() {
-            anstream::eprintln!("\n{}", paint(QUIET, format!("last lines of {}, attempt {}:", step.plan().name, attempt.number)));
+            anstream::eprintln!(
+                "\n{}",
+                paint(QUIET, format!("last lines of {}, attempt {}:", step.plan().name, attempt.number))
+            );
             for line in lines {
                 anstream::eprintln!("  {line}");
             }

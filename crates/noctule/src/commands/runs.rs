@@ -10,7 +10,8 @@ use crate::terminal::{amounts, table};
 
 pub async fn run(arguments: &Runs, global: &Global) -> Result<Exit, Trouble> {
     let open = super::open_existing(global).await?;
-    let filter = RunFilter { pipeline: arguments.pipeline.clone(), live: false, limit: Some(arguments.limit) };
+    let filter =
+        RunFilter { pipeline: arguments.pipeline.clone(), live: false, limit: Some(arguments.limit) };
     let rows = open.controller.store.runs(&filter).await?;
     if global.json {
         let rows: Vec<_> = rows
@@ -31,7 +32,8 @@ pub async fn run(arguments: &Runs, global: &Global) -> Result<Exit, Trouble> {
     }
     let mut page = table::table(&["RUN", "PIPELINE", "INTERVAL", "STATUS", "BEGAN", ">TOOK"]);
     for row in rows {
-        let took = row.ended.map(|ended| amounts::duration(row.created.duration_until(ended))).unwrap_or_default();
+        let took =
+            row.ended.map(|ended| amounts::duration(row.created.duration_until(ended))).unwrap_or_default();
         page.add_row(vec![
             row.run.to_string(),
             row.pipeline.to_string(),

@@ -17,8 +17,10 @@ pub async fn run(arguments: &RunArgument, global: &Global) -> Result<Exit, Troub
     if global.json {
         let mut document = summary.to_json();
         if let Value::Object(map) = &mut document {
-            let notes: Vec<_> =
-                notes.iter().map(|note| json!({"step": note.step, "at": note.at, "text": note.text})).collect();
+            let notes: Vec<_> = notes
+                .iter()
+                .map(|note| json!({"step": note.step, "at": note.at, "text": note.text}))
+                .collect();
             map.insert("notes".to_owned(), json!(notes));
             map.insert("driven_by".to_owned(), json!(driver));
         }

@@ -21,7 +21,9 @@ pub async fn run(arguments: &Why, global: &Global) -> Result<Exit, Trouble> {
         StepState::Ended(End::Reused) => {
             (words::of_step(step).unwrap_or_else(|| "it was reused".to_owned()), Vec::new())
         }
-        StepState::Ended(End::Skipped(reason)) => (format!("it was skipped: {}", words::of_skip(&reason)), Vec::new()),
+        StepState::Ended(End::Skipped(reason)) => {
+            (format!("it was skipped: {}", words::of_skip(&reason)), Vec::new())
+        }
         _ => ran(controller, &run, step).await?,
     };
     if global.json {
@@ -58,7 +60,9 @@ async fn ran(
         return Ok(("its artifact has been swept, and the reason with it".to_owned(), Vec::new()));
     };
     let earlier = controller.store.earlier(&run.plan().pipeline, &step.plan().name, 1000).await?;
-    let before = earlier.iter().find(|other| other.created < ours.record.finished && other.manifest != artifact.manifest);
+    let before = earlier
+        .iter()
+        .find(|other| other.created < ours.record.finished && other.manifest != artifact.manifest);
     let Some(before) = before else {
         return Ok(("it ran: it had not run before".to_owned(), Vec::new()));
     };

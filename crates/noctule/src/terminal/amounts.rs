@@ -60,7 +60,13 @@ mod tests {
 
     #[test]
     fn amounts_read_well() {
-        let spans = [(0.04, "0.0 s"), (9.94, "9.9 s"), (59.6, "1 min 0 s"), (200.0, "3 min 20 s"), (7500.0, "2 h 5 min")];
+        let spans = [
+            (0.04, "0.0 s"),
+            (9.94, "9.9 s"),
+            (59.6, "1 min 0 s"),
+            (200.0, "3 min 20 s"),
+            (7500.0, "2 h 5 min"),
+        ];
         for (seconds, text) in spans {
             assert_eq!(duration(SignedDuration::from_secs_f64(seconds)), text);
         }

@@ -161,5 +161,6 @@ impl Line {
 }
 
 fn spinner() -> ProgressStyle {
-    ProgressStyle::with_template("{prefix}  {spinner} {elapsed:>4}  {msg}").expect("the template is a constant")
+    ProgressStyle::with_template("{prefix}  {spinner} {elapsed:>4}  {msg}")
+        .expect("the template is a constant")
 }

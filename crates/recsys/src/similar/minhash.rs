@@ -32,11 +32,8 @@ impl Bands {
         (1..=MOST_HASHES)
             .map(|rows| {
                 let agree = threshold.powi(rows as i32);
-                let bands = if agree < 1.0 {
-                    ((1.0 - RECALL).ln() / (1.0 - agree).ln()).ceil().max(1.0)
-                } else {
-                    1.0
-                };
+                let bands =
+                    if agree < 1.0 { ((1.0 - RECALL).ln() / (-agree).ln_1p()).ceil().max(1.0) } else { 1.0 };
                 Bands { bands: bands.min(1e9) as usize, rows }
             })
             .filter(|shape| shape.rows == 1 || shape.hashes() <= MOST_HASHES)

@@ -16,6 +16,7 @@ mod canonical;
 mod fold;
 mod join;
 mod minhash;
+mod sets;
 mod shingle;
 #[cfg(test)]
 mod tests;

@@ -225,7 +225,8 @@ fn minhash_finds_98_in_a_hundred_near_the_threshold() {
     let all = exact(0.7).find(&items).unwrap();
     // One word of nine exchanged leaves a similarity just above the threshold.
     assert!(all.pairs.len() >= 3_000);
-    assert!(all.pairs.iter().all(|pair| pair.jaccard < 0.85));
+    let mean = all.pairs.iter().map(|pair| pair.jaccard).sum::<f64>() / all.pairs.len() as f64;
+    assert!(mean < 0.8, "{mean}");
     for seed in 0..3 {
         let some = NearDuplicates { seed, ..minhash(0.7) }.find(&items).unwrap();
         let recall = some.pairs.len() as f64 / all.pairs.len() as f64;

@@ -58,7 +58,8 @@ impl Contender {
             }
             ModelReference::Published { .. } => {
                 let resolved = attempt.launch.models.get(&name);
-                let resolved = resolved.ok_or_else(|| EvaluateError::Unresolved { reference: name.clone() })?;
+                let resolved =
+                    resolved.ok_or_else(|| EvaluateError::Unresolved { reference: name.clone() })?;
                 let Some(version) = resolved else { return Ok(None) };
                 let model = Model::read(&name, &published_files(attempt, version).await?)?;
                 Ok(Some(Self::align(reference, model, version.digest, Some(version.version), scene)))

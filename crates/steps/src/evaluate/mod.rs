@@ -24,8 +24,8 @@ use crate::StepResult;
 use crate::attempt::Attempt;
 use crate::error::{Class, Classed, StepError};
 use crate::evaluation::{
-    Evaluation, FORMAT, FigureReport, GroupReport, ModelReport, REPORT, REPORT_FILE, SlicesReport, SplitFound, USERS,
-    UniverseFacts, known_column, slice_column, value_column,
+    Evaluation, FORMAT, FigureReport, GroupReport, ModelReport, REPORT, REPORT_FILE, SlicesReport,
+    SplitFound, USERS, UniverseFacts, known_column, slice_column, value_column,
 };
 use crate::interactions::InteractionTable;
 use crate::pool::pool;
@@ -58,9 +58,13 @@ pub enum EvaluateError {
     Unresolved { reference: String },
     #[error("the candidate `{reference}` does not exist: no version of it is published")]
     NoCandidate { reference: String },
-    #[error("version {version} of {model} in the store has digest {found}, and the registry names {expected}: the store is not the registry's, or was altered")]
+    #[error(
+        "version {version} of {model} in the store has digest {found}, and the registry names {expected}: the store is not the registry's, or was altered"
+    )]
     OtherVersion { model: String, version: u32, found: String, expected: String },
-    #[error("the user {user} stands in `{table}` twice, with different values of `{column}`; give each user one row")]
+    #[error(
+        "the user {user} stands in `{table}` twice, with different values of `{column}`; give each user one row"
+    )]
     AmbiguousSlice { table: String, user: String, column: String },
     #[error("a result could not be put together: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
@@ -178,9 +182,9 @@ fn computed(metric: Metric) -> Result<Computed, EvaluateError> {
 /// A figure, over the users for whom `counts` holds.
 fn figure(figure: &Figure, counts: impl Fn(usize) -> bool) -> FigureReport {
     match &figure.per_user {
-        Some(values) => {
-            FigureReport::of(values.iter().enumerate().filter(|(user, _)| counts(*user)).map(|(_, value)| *value))
-        }
+        Some(values) => FigureReport::of(
+            values.iter().enumerate().filter(|(user, _)| counts(*user)).map(|(_, value)| *value),
+        ),
         None => FigureReport {
             mean: Some(figure.value).filter(|value| value.is_finite()),
             standard_error: None,
@@ -248,7 +252,8 @@ fn write_users(
     for (contender, of_model) in contenders.iter().zip(figures) {
         for (metric, found) in settings.metrics.iter().zip(of_model) {
             let Some(values) = &found.per_user else { continue };
-            let values: Float64Array = values.iter().map(|value| (!value.is_nan()).then_some(*value)).collect();
+            let values: Float64Array =
+                values.iter().map(|value| (!value.is_nan()).then_some(*value)).collect();
             fields.push(Field::new(value_column(&contender.reference, *metric), DataType::Float64, true));
             arrays.push(Arc::new(values) as ArrayRef);
         }

@@ -57,7 +57,9 @@ impl Scene {
         }
         if scene.facts.scored_users < scene.facts.test_users {
             let UniverseFacts { scored_users, test_users, .. } = scene.facts;
-            attempt.emit.note(&format!("{scored_users} of {test_users} test users are scored, chosen by a stable hash"));
+            attempt.emit.note(&format!(
+                "{scored_users} of {test_users} test users are scored, chosen by a stable hash"
+            ));
         }
         Ok(scene)
     }

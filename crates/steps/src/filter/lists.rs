@@ -33,7 +33,10 @@ enum Ids {
 impl Blocked {
     pub async fn load(attempt: &Attempt, block: Option<&Block>) -> Result<Self, StepError> {
         let (users, items) = block.map_or((None, None), |block| (block.users.as_ref(), block.items.as_ref()));
-        Ok(Self { users: List::load(attempt, "user", users).await?, items: List::load(attempt, "item", items).await? })
+        Ok(Self {
+            users: List::load(attempt, "user", users).await?,
+            items: List::load(attempt, "item", items).await?,
+        })
     }
 }
 
@@ -64,7 +67,8 @@ impl List {
             }
             Ids::Listed(ids) => {
                 let ids = self.typed(ids, dictionary.kind())?;
-                for code in dictionary.lookup(IdColumn::of("block", self.column, &ids)?).into_iter().flatten() {
+                for code in dictionary.lookup(IdColumn::of("block", self.column, &ids)?).into_iter().flatten()
+                {
                     others[code as usize] = false;
                 }
             }
@@ -141,7 +145,12 @@ pub(super) struct Judged {
 }
 
 /// An item is harmless when every score that the catalogue has for it is at most `max`, and it has one.
-pub(super) fn harmful(catalogue: &Table, column: &str, max: f64, items: &Dictionary) -> Result<Judged, StepError> {
+pub(super) fn harmful(
+    catalogue: &Table,
+    column: &str,
+    max: f64,
+    items: &Dictionary,
+) -> Result<Judged, StepError> {
     check_number(catalogue, column)?;
     let mut scores: Vec<Option<f64>> = vec![None; items.len()];
     let mut seen = vec![false; items.len()];
@@ -154,6 +163,7 @@ pub(super) fn harmful(catalogue: &Table, column: &str, max: f64, items: &Diction
         };
     })?;
     let harmless = scores.iter().map(|score| score.is_some_and(|score| score <= max)).collect();
-    let without_score = seen.iter().zip(&scores).filter(|(seen, score)| **seen && score.is_none()).count() as u64;
+    let without_score =
+        seen.iter().zip(&scores).filter(|(seen, score)| **seen && score.is_none()).count() as u64;
     Ok(Judged { harmless, without_score })
 }

@@ -33,7 +33,8 @@ impl Marks {
         let ranges =
             settings.ranges.iter().map(|(column, bounds)| mark(column, bounds)).collect::<Result<_, _>>()?;
         let harm = settings.harm.as_ref().filter(|_| harm_in_rows);
-        let harm = harm.map(|harm| mark(&harm.column, &Bounds { min: None, max: Some(harm.max) })).transpose()?;
+        let harm =
+            harm.map(|harm| mark(&harm.column, &Bounds { min: None, max: Some(harm.max) })).transpose()?;
         Ok(Self { ranges, harm })
     }
 

@@ -33,7 +33,9 @@ impl Ids {
         let texts = order.iter().map(|code| dictionary.text(*code));
         let ids = match dictionary.kind() {
             IdKind::Integer => Self::Integer(
-                texts.map(|text| text.parse().expect("a whole number was written as text just now")).collect(),
+                texts
+                    .map(|text| text.parse().expect("a whole number was written as text just now"))
+                    .collect(),
             ),
             IdKind::Text => Self::Text(texts.collect()),
         };
@@ -125,8 +127,12 @@ impl IdIndex<'_> {
     /// For each of `ids` its position in the list, if it is there.
     pub fn find(&self, ids: &Ids) -> Vec<Option<u32>> {
         match (self, ids) {
-            (Self::Integer(index), Ids::Integer(ids)) => ids.iter().map(|id| index.get(id).copied()).collect(),
-            (Self::Text(index), Ids::Text(ids)) => ids.iter().map(|id| index.get(id.as_str()).copied()).collect(),
+            (Self::Integer(index), Ids::Integer(ids)) => {
+                ids.iter().map(|id| index.get(id).copied()).collect()
+            }
+            (Self::Text(index), Ids::Text(ids)) => {
+                ids.iter().map(|id| index.get(id.as_str()).copied()).collect()
+            }
             (Self::Integer(index), Ids::Text(ids)) => {
                 ids.iter().map(|id| number(id).and_then(|id| index.get(&id).copied())).collect()
             }

@@ -11,8 +11,8 @@ use safetensors::tensor::Dtype;
 use serde::Deserialize;
 
 use super::{
-    CARD, Card, FINGERPRINT, FactorTables, Form, ITEM_FACTORS, ITEMS, ITEMS_CSV, IdType, Ids, LAYOUT, TENSOR, Tables,
-    USER_FACTORS, USERS, USERS_CSV,
+    CARD, Card, FINGERPRINT, FactorTables, Form, ITEM_FACTORS, ITEMS, ITEMS_CSV, IdType, Ids, LAYOUT, TENSOR,
+    Tables, USER_FACTORS, USERS, USERS_CSV,
 };
 use crate::error::{Class, Classed};
 use crate::inputs::InputFile;
@@ -29,9 +29,13 @@ pub struct Model {
 pub enum ModelError {
     #[error("the model {model} has no file `{file}`, which its layout needs; it has: {found}")]
     MissingFile { model: String, file: String, found: String },
-    #[error("the file `{file}` of the model {model} cannot be used: {cause}; write it as docs/guides/model-layout.md says")]
+    #[error(
+        "the file `{file}` of the model {model} cannot be used: {cause}; write it as docs/guides/model-layout.md says"
+    )]
     BadFile { model: String, file: String, cause: String },
-    #[error("the model {model} has layout {found}, and this program reads layout {LAYOUT}: use a newer noctule")]
+    #[error(
+        "the model {model} has layout {found}, and this program reads layout {LAYOUT}: use a newer noctule"
+    )]
     OtherLayout { model: String, found: u32 },
     #[error(
         "the files of the model {model} are of different trainings: {a} says `{ours}` and {b} says `{theirs}`; write all its files in one training"
@@ -40,7 +44,11 @@ pub enum ModelError {
     #[error("the file `{path}` of the model cannot be written: {cause}")]
     Write { path: String, cause: String },
     #[error("the file `{path}` of the model cannot be written: {cause}")]
-    WriteIo { path: String, #[source] cause: io::Error },
+    WriteIo {
+        path: String,
+        #[source]
+        cause: io::Error,
+    },
     #[error(transparent)]
     Table(#[from] noctule_tables::Error),
 }
@@ -171,7 +179,9 @@ impl Reader<'_> {
                     return Err(self.bad(&file, "`count` is no whole number"));
                 };
                 for count in array.values() {
-                    counts.push(u64::try_from(*count).map_err(|_| self.bad(&file, format!("`count` is {count}")))?);
+                    counts.push(
+                        u64::try_from(*count).map_err(|_| self.bad(&file, format!("`count` is {count}")))?,
+                    );
                 }
             }
         }
@@ -223,10 +233,8 @@ impl Reader<'_> {
         let item_factors = self.factor_table(ITEM_FACTORS, card, items.len(), items_file)?;
         if user_factors.ncols() != item_factors.ncols() {
             let (ours, theirs) = (user_factors.ncols(), item_factors.ncols());
-            return Err(self.bad(
-                USER_FACTORS,
-                format!("it has {ours} factors a row, and {ITEM_FACTORS} has {theirs}"),
-            ));
+            return Err(self
+                .bad(USER_FACTORS, format!("it has {ours} factors a row, and {ITEM_FACTORS} has {theirs}")));
         }
         Ok(FactorTables { users, user_factors, item_factors })
     }
@@ -241,7 +249,8 @@ impl Reader<'_> {
         let bytes = self.bytes(file)?;
         self.same_training(file, &bytes, card)?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|error| self.bad(file, error))?;
-        let tensor = tensors.tensor(TENSOR).map_err(|_| self.bad(file, format!("it has no tensor `{TENSOR}`")))?;
+        let tensor =
+            tensors.tensor(TENSOR).map_err(|_| self.bad(file, format!("it has no tensor `{TENSOR}`")))?;
         if tensor.dtype() != Dtype::F32 {
             return Err(self.bad(file, format!("its numbers are {:?}, not F32", tensor.dtype())));
         }
@@ -258,7 +267,10 @@ impl Reader<'_> {
         let numbers: Vec<f32> =
             numbers.map(|four| f32::from_le_bytes(four.try_into().expect("chunks of four bytes"))).collect();
         if let Some(at) = numbers.iter().position(|number| !number.is_finite()) {
-            return Err(self.bad(file, format!("row {} holds {}, which is no finite number", at / columns, numbers[at])));
+            return Err(self.bad(
+                file,
+                format!("row {} holds {}, which is no finite number", at / columns, numbers[at]),
+            ));
         }
         Array2::from_shape_vec((rows, columns), numbers).map_err(|error| self.bad(file, error))
     }
@@ -295,4 +307,60 @@ fn unquoted(field: &str) -> Option<String> {
         text.push(character);
     }
     Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder with a model without factors, whose ids stand in CSV.
+    fn read(items: &str, card: &str) -> Result<Model, ModelError> {
+        let folder = tempfile::tempdir().unwrap();
+        let files = [(CARD, card), (ITEMS_CSV, items)].map(|(name, text)| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            InputFile { name: name.to_owned(), path }
+        });
+        Model::read("m", &files)
+    }
+
+    fn card(item: &str) -> String {
+        format!(
+            r#"{{"layout": 1, "form": "counts", "algorithm": "a", "fingerprint": "f",
+                "ids": {{"user": "text", "item": "{item}"}}}}"#
+        )
+    }
+
+    #[test]
+    fn ids_in_csv_may_hold_anything() {
+        let model = read("item,count\n\"a,b\",3\n\"say \"\"x\"\"\",0\n,1\n", &card("text")).unwrap();
+        assert_eq!(model.tables.items, Ids::Text(vec!["a,b".into(), "say \"x\"".into(), String::new()]));
+        assert_eq!(model.tables.counts, [3, 0, 1]);
+        let model = read("\u{feff}item,count\r\n-9223372036854775808,3\r\n", &card("integer")).unwrap();
+        assert_eq!(model.tables.items, Ids::Integer(vec![i64::MIN]));
+    }
+
+    #[test]
+    fn what_is_malformed_is_named() {
+        let text = card("text");
+        for (items, card, words) in [
+            ("item\na\n", text.as_str(), "its first line is not `item,count`"),
+            ("item,count\na\n", &text, "line 2 has no count"),
+            ("item,count\na,1\nb,-1\n", &text, "line 3 has a count that is no whole number"),
+            ("item,count\na,b,1\n", &text, "line 2 has an id with a stray quote or comma"),
+            ("item,count\na,1\na,2\n", &text, "the item a stands in it twice"),
+            ("item,count\nx,1\n", &card("integer"), "invalid digit"),
+            (
+                "item,count\n",
+                r#"{"layout": 1, "form": "counts", "algorithm": "a", "fingerprint": "f"}"#,
+                "card.json needs `ids",
+            ),
+            ("", r#"{"layout": 2}"#, "has layout 2"),
+            ("", "", "`card.json` of the model m cannot be used"),
+            ("", r#"{"layout": 1, "form": "trees"}"#, "unknown variant"),
+        ] {
+            let error = read(items, card).unwrap_err().to_string();
+            assert!(error.contains(words), "{items:?} {card:?}: {error}");
+        }
+    }
 }

@@ -15,7 +15,9 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 
-use super::{CARD, Card, FINGERPRINT, Ids, ITEM_FACTORS, ITEMS, ModelError, TENSOR, Tables, USER_FACTORS, USERS};
+use super::{
+    CARD, Card, FINGERPRINT, ITEM_FACTORS, ITEMS, Ids, ModelError, TENSOR, Tables, USER_FACTORS, USERS,
+};
 use crate::attempt::Attempt;
 use crate::error::StepError;
 
@@ -26,7 +28,8 @@ pub fn write(
     card: &Card,
     tables: &Tables,
 ) -> Result<(), StepError> {
-    let counts: Vec<i64> = tables.counts.iter().map(|count| i64::try_from(*count).unwrap_or(i64::MAX)).collect();
+    let counts: Vec<i64> =
+        tables.counts.iter().map(|count| i64::try_from(*count).unwrap_or(i64::MAX)).collect();
     let counts: ArrayRef = Arc::new(Int64Array::from(counts));
     let path = attempt.create(output, ITEMS)?;
     write_table(&path, &[("item", tables.items.to_array()), ("count", counts)])?;

@@ -124,7 +124,8 @@ mod tests {
     }
 
     fn sh(script: &str, environment: &[(&str, &str)], secrets: &[&str]) -> (Result<(), ShellError>, String) {
-        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect();
+        let environment =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect();
         let child = Child { argv: vec!["sh".into(), "-c".into(), script.into()], environment };
         let kept = Kept::default();
         let result = child.run(&Secrets::new(secrets), kept.clone());
@@ -134,8 +135,11 @@ mod tests {
 
     #[test]
     fn both_streams_reach_the_log_without_secrets() {
-        let (result, log) =
-            sh("echo to out $TOKEN; echo to err $TOKEN >&2", &[("TOKEN", "s3cret-s3cret")], &["s3cret-s3cret"]);
+        let (result, log) = sh(
+            "echo to out $TOKEN; echo to err $TOKEN >&2",
+            &[("TOKEN", "s3cret-s3cret")],
+            &["s3cret-s3cret"],
+        );
         result.unwrap();
         assert!(log.contains("to out ***\n") && log.contains("to err ***\n"), "{log}");
         assert!(!log.contains("s3cret"));

@@ -36,7 +36,9 @@ pub enum ShellError {
     Prepare(#[source] io::Error),
     #[error("the command could not be waited for: {0}")]
     Wait(#[source] io::Error),
-    #[error("the secret `{name}` is not there: set the environment variable {variable}, or name a file in {variable}_FILE")]
+    #[error(
+        "the secret `{name}` is not there: set the environment variable {variable}, or name a file in {variable}_FILE"
+    )]
     NoSecret { name: String, variable: String },
     #[error("the file {path} of the secret `{name}` could not be read: {cause}")]
     SecretFile { name: String, path: String, cause: io::Error },

@@ -80,7 +80,10 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<InputFile>) -> Result<()
             files.push(InputFile { name, path: entry.path() });
         } else {
             let what = format!("`{name}`, which is neither a file nor a folder");
-            return Err(ShellError::BadOutput { what, remedy: "an artifact holds plain files; copy what a link points to" });
+            return Err(ShellError::BadOutput {
+                what,
+                remedy: "an artifact holds plain files; copy what a link points to",
+            });
         }
     }
     Ok(())

@@ -91,8 +91,7 @@ async fn a_model_that_has_seen_the_test_day_is_not_comparable() {
     let seer = lab.run("train", ials(), Told::reads(&[("split.train", &everything)])).await.unwrap();
     let told = Told::reads(&[("split.train", &train), ("split.test", &test)]);
     let told = told.and("model", &input_of(&seer, "main"));
-    let quality =
-        lab.run("evaluate", crate::lab::evaluate(&["popularity".to_owned()]), told).await.unwrap();
+    let quality = lab.run("evaluate", crate::lab::evaluate(&["popularity".to_owned()]), told).await.unwrap();
     let rules = json!({"evaluation": "quality", "require": [gain("popularity", 0.1)]});
     let told = Told::reads(&[("quality", &input_of(&quality, "report"))]);
     let gate = lab.run("gate", rules, told).await.unwrap();
@@ -190,8 +189,7 @@ async fn popularity_is_a_model_too() {
     let (train, test) = lab.split(&train, &test).await;
     let settings = json!({"input": "split.train", "algorithm": "popularity"});
     let rules = json!([drop("popularity", 0.0)]);
-    let (model, quality, gate) =
-        lab.night((&train, &test), settings, &[("popularity", None)], rules).await;
+    let (model, quality, gate) = lab.night((&train, &test), settings, &[("popularity", None)], rules).await;
     let evaluation = lab.json(&quality, "evaluation.json").await;
     assert_eq!(evaluation["models"][0]["figures"], evaluation["models"][1]["figures"]);
     assert_eq!(gate.manifest.identity.outcome, Outcome::Ok);
@@ -216,7 +214,8 @@ async fn what_is_not_whole_is_refused() {
         settings["seed"] = seed.into();
         let model = lab.run("train", settings, Told::reads(&[("split.train", &train)])).await.unwrap();
         let mut files = Vec::new();
-        for name in ["card.json", "items.parquet", "users.parquet", "items.safetensors", "users.safetensors"] {
+        for name in ["card.json", "items.parquet", "users.parquet", "items.safetensors", "users.safetensors"]
+        {
             files.push(InputFile { name: name.to_owned(), path: lab.file(&model, name).await });
         }
         models.push(files);

@@ -94,8 +94,12 @@ impl Lab {
             let rows = Some(batch.num_rows() as u64);
             declared.insert(output, Output { form: OutputForm::Table, columns: columns.collect(), rows });
         }
-        let contents =
-            Contents { kind: kind.to_owned(), outcome: Outcome::Ok, outputs: declared, facts: BTreeMap::new() };
+        let contents = Contents {
+            kind: kind.to_owned(),
+            outcome: Outcome::Ok,
+            outputs: declared,
+            facts: BTreeMap::new(),
+        };
         let record = Record {
             pipeline: "p".parse().unwrap(),
             run,
@@ -119,7 +123,8 @@ impl Lab {
 
     /// `train` and `test` as a split by time leaves them.
     pub async fn split(&self, train: &Rows, test: &Rows) -> (Input, Input) {
-        let tables = self.tables("split", &[("train", interactions(train)), ("test", interactions(test))]).await;
+        let tables =
+            self.tables("split", &[("train", interactions(train)), ("test", interactions(test))]).await;
         (tables["train"].clone(), tables["test"].clone())
     }
 
@@ -187,10 +192,8 @@ impl Lab {
         }
         let quality = self.run("evaluate", evaluate(&names), told).await.unwrap();
         let gate = json!({"evaluation": "quality", "require": require});
-        let gate = self
-            .run("gate", gate, Told::reads(&[("quality", &input_of(&quality, "report"))]))
-            .await
-            .unwrap();
+        let gate =
+            self.run("gate", gate, Told::reads(&[("quality", &input_of(&quality, "report"))])).await.unwrap();
         (model, quality, gate)
     }
 
@@ -207,8 +210,12 @@ impl Lab {
             alias: "champion".parse().unwrap(),
             version: VersionNumber(version),
         });
-        self.run("publish", json!({"model": "model", "gate": "gate", "name": "feed", "alias": "champion"}), told)
-            .await
+        self.run(
+            "publish",
+            json!({"model": "model", "gate": "gate", "name": "feed", "alias": "champion"}),
+            told,
+        )
+        .await
     }
 }
 
@@ -267,7 +274,8 @@ pub fn interactions(rows: &Rows) -> RecordBatch {
 }
 
 pub fn texts(columns: &[(&str, &[&str])]) -> RecordBatch {
-    let fields: Vec<Field> = columns.iter().map(|(name, _)| Field::new(*name, DataType::Utf8, true)).collect();
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, _)| Field::new(*name, DataType::Utf8, true)).collect();
     let arrays = columns.iter().map(|(_, values)| Arc::new(StringArray::from(values.to_vec())) as ArrayRef);
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays.collect()).unwrap()
 }

@@ -128,8 +128,7 @@ async fn the_example_trainer_writes_a_model_that_beats_popularity() {
     let model = lab.run("shell", with, told).await.unwrap();
     let mut told = Told::reads(&[("split.train", &train), ("split.test", &test)]);
     told = told.and("model", &crate::lab::input_of(&model, "main"));
-    let quality =
-        lab.run("evaluate", crate::lab::evaluate(&["popularity".to_owned()]), told).await.unwrap();
+    let quality = lab.run("evaluate", crate::lab::evaluate(&["popularity".to_owned()]), told).await.unwrap();
     let report = lab.json(&quality, "evaluation.json").await;
     let ndcg = |model: usize| report["models"][model]["figures"]["ndcg@10"]["mean"].as_f64().unwrap();
     assert!(ndcg(0) > 1.5 * ndcg(1), "{} against {}", ndcg(0), ndcg(1));

@@ -121,7 +121,11 @@ impl Coded {
     }
 
     /// Calls `visit` with row, user, item and time of each row that stays.
-    pub(crate) fn for_each_event(&self, keep: &Keep, mut visit: impl FnMut(u64, u32, u32, i64)) -> Result<()> {
+    pub(crate) fn for_each_event(
+        &self,
+        keep: &Keep,
+        mut visit: impl FnMut(u64, u32, u32, i64),
+    ) -> Result<()> {
         let mut times = LogReader::new(&self.times);
         let mut of_slice = Vec::new();
         self.user_codes.zip(&self.item_codes, |first, users, items| {

@@ -225,7 +225,9 @@ impl Dictionary {
             Ids::Text { values, .. } => values.ends.len() as u64 * 24 + values.bytes.len() as u64 * 2,
         };
         if self.len() > u32::MAX as usize / 2 {
-            return Err(self.budget.exhausted(&format!("keeping more than two thousand million {}", self.what)));
+            return Err(self
+                .budget
+                .exhausted(&format!("keeping more than two thousand million {}", self.what)));
         }
         if bytes > self.taken {
             let more = (bytes - self.taken).max(1 << 20);

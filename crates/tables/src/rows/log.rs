@@ -50,7 +50,8 @@ pub(crate) struct Extent {
 
 impl SpillFile {
     pub fn create(budget: &Budget) -> Result<Self> {
-        let file = tempfile::tempfile_in(budget.folder()).map_err(Error::io("creating a spill file in", budget.folder()))?;
+        let file = tempfile::tempfile_in(budget.folder())
+            .map_err(Error::io("creating a spill file in", budget.folder()))?;
         Ok(Self { file, end: 0, budget: budget.clone(), scratch: Vec::new() })
     }
 
@@ -106,10 +107,6 @@ impl<T: Record> Log<T> {
             taken: 0,
             length: 0,
         }
-    }
-
-    pub fn len(&self) -> u64 {
-        self.length
     }
 
     pub fn extend(&mut self, mut records: &[T]) -> Result<()> {

@@ -56,8 +56,7 @@ fn last_by_time(coded: &Coded, pool: &Keep, count: u64, budget: &Budget) -> Resu
     }
     // Order-preserving: the sign bit flipped, numbers order as unsigned ones; inverted, the latest come first.
     let key = |time: i64| !((time as u64) ^ (1 << 63));
-    let (border, before) =
-        smallest(count, |visit| coded.for_each_time(pool, |_, time| visit(key(time))))?;
+    let (border, before) = smallest(count, |visit| coded.for_each_time(pool, |_, time| visit(key(time))))?;
     let mut tied = Vec::new();
     coded.for_each_time(pool, |row, time| match key(time).cmp(&border) {
         Ordering::Less => taken.add_row(row),
@@ -111,7 +110,8 @@ fn drawn_pairs(coded: &Coded, pool: &Keep, count: u64, seed: u64) -> Result<Keep
     }
     let (users, items) = (draws(&coded.users, "user", seed), draws(&coded.items, "item", seed));
     let key = |user: u32, item: u32| spread(users[user as usize] ^ items[item as usize].rotate_left(32));
-    let mut visit_all = |visit: &mut dyn FnMut(u64)| coded.for_each_pair(pool, |_, user, item| visit(key(user, item)));
+    let mut visit_all =
+        |visit: &mut dyn FnMut(u64)| coded.for_each_pair(pool, |_, user, item| visit(key(user, item)));
     let (border, before) = smallest(count, &mut visit_all)?;
     let mut at_border = 0;
     visit_all(&mut |value| at_border += u64::from(value == border))?;
@@ -182,9 +182,14 @@ mod tests {
 
     #[test]
     fn shares_are_floored_as_people_do() {
-        for (count, share, wanted) in
-            [(100, 0.29, 29), (575_281, 0.1, 57_528), (55_375, 0.1, 5_537), (10, 0.1, 1), (9, 0.1, 0), (3, 1.0, 3)]
-        {
+        for (count, share, wanted) in [
+            (100, 0.29, 29),
+            (575_281, 0.1, 57_528),
+            (55_375, 0.1, 5_537),
+            (10, 0.1, 1),
+            (9, 0.1, 0),
+            (3, 1.0, 3),
+        ] {
             assert_eq!(floor_share(count, share), wanted, "{share} of {count}");
         }
     }

@@ -323,7 +323,11 @@ impl Resolved {
     }
 }
 
-fn with_values(kept: &RecordBatch, schema: &SchemaRef, totals: &mut LogReader<'_, f64>) -> Result<RecordBatch> {
+fn with_values(
+    kept: &RecordBatch,
+    schema: &SchemaRef,
+    totals: &mut LogReader<'_, f64>,
+) -> Result<RecordBatch> {
     let mut values = Vec::with_capacity(kept.num_rows());
     totals.take(kept.num_rows(), &mut values)?;
     let values: ArrayRef = Arc::new(Float64Array::from(values));

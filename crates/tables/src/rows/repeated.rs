@@ -83,7 +83,10 @@ pub fn drop_repeated(table: &Table, key: &[&str], keep: &mut Keep, budget: &Budg
 enum Keys {
     /// One column of whole numbers is its own key.
     Integer,
-    Hashed { columns: usize, rows: RowConverter },
+    Hashed {
+        columns: usize,
+        rows: RowConverter,
+    },
 }
 
 impl Keys {

@@ -62,7 +62,11 @@ impl ItemMap {
         match (self, items.data_type()) {
             (Self::Integer(map), DataType::Int64) => {
                 let ids = items.as_primitive::<Int64Type>();
-                Ok(Arc::new(ids.unary::<_, Int64Type>(|id| map.get(&id).copied().unwrap_or(id)) as Int64Array))
+                Ok(
+                    Arc::new(
+                        ids.unary::<_, Int64Type>(|id| map.get(&id).copied().unwrap_or(id)) as Int64Array
+                    ),
+                )
             }
             (Self::Text(map), DataType::Utf8) => {
                 let ids = items.as_string::<i32>();

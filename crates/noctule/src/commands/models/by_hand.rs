@@ -72,7 +72,9 @@ fn tell(decision: &Decision, model: &ModelName, alias: &AliasName, global: &Glob
         Decision::AlreadyChampion { version } => {
             (*version, false, format!("{model}@{alias} is version {version} already"))
         }
-        Decision::Held(Held::Pinned { at }) => (*at, false, format!("{model}@{alias} is pinned to version {at}")),
+        Decision::Held(Held::Pinned { at }) => {
+            (*at, false, format!("{model}@{alias} is pinned to version {at}"))
+        }
         Decision::Held(Held::Moved { found, .. }) => {
             let found = found.map_or("nowhere".to_owned(), |version| format!("version {version}"));
             return Err(Trouble::new(Exit::Held, format!("{model}@{alias} moved meanwhile, to {found}")));

@@ -36,7 +36,9 @@ pub async fn list(controller: &Controller, global: &Global) -> Result<Exit, Trou
         let aliases: Vec<_> = row
             .aliases
             .iter()
-            .map(|(alias, state)| format!("{alias} -> {}{}", state.version, if state.pinned { " (pinned)" } else { "" }))
+            .map(|(alias, state)| {
+                format!("{alias} -> {}{}", state.version, if state.pinned { " (pinned)" } else { "" })
+            })
             .collect();
         page.add_row(vec![row.model.to_string(), row.versions.to_string(), aliases.join(", ")]);
     }
@@ -53,16 +55,17 @@ pub async fn show(
     let versions = controller.store.versions(model).await?;
     let shown = match version {
         Some(version) => controller.store.version(model, version).await?,
-        None => versions
-            .last()
-            .cloned()
-            .ok_or_else(|| Trouble::usage(format!("{model} has no version yet")))?,
+        None => {
+            versions.last().cloned().ok_or_else(|| Trouble::usage(format!("{model} has no version yet")))?
+        }
     };
     let manifest = controller.depot.version(model, shown.number).await?;
     let card = match manifest.files.iter().find(|file| file.name.ends_with("card.json")) {
         Some(entry) => {
             let path = controller.depot.fetch_version(&manifest, entry).await?;
-            std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
+            std::fs::read(&path)
+                .ok()
+                .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
         }
         None => None,
     };
@@ -73,7 +76,10 @@ pub async fn show(
     println!("{model} version {} of {}", shown.number, versions.len());
     println!("  digest    {}", shown.digest);
     println!("  made by   run {} of {}, step {}", shown.run, shown.pipeline, shown.step);
-    println!("  gate      {}", shown.gate.map_or("none: brought in by import".to_owned(), |gate| gate.to_string()));
+    println!(
+        "  gate      {}",
+        shown.gate.map_or("none: brought in by import".to_owned(), |gate| gate.to_string())
+    );
     println!("  created   {}", shown.created);
     for file in &manifest.files {
         println!("  file      {}  {}", file.name, amounts::bytes(file.size));
@@ -125,7 +131,10 @@ pub async fn verify(
         for version in controller.store.versions(model).await? {
             let faults = match controller.depot.version(model, version.number).await {
                 Ok(manifest) if manifest.digest != version.digest => {
-                    vec![format!("its manifest names {}, and the registry {}", manifest.digest, version.digest)]
+                    vec![format!(
+                        "its manifest names {}, and the registry {}",
+                        manifest.digest, version.digest
+                    )]
                 }
                 Ok(manifest) => {
                     let faults = controller.depot.verify_version(&manifest).await?;

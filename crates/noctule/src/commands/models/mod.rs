@@ -29,7 +29,9 @@ pub async fn run(command: &Models, global: &Global) -> Result<Exit, Trouble> {
         Models::Rollback { model, to, alias, reason } => {
             by_hand::roll_back(controller, model, *to, alias, reason, global).await
         }
-        Models::Unpin { model, alias, reason } => by_hand::unpin(controller, model, alias, reason, global).await,
+        Models::Unpin { model, alias, reason } => {
+            by_hand::unpin(controller, model, alias, reason, global).await
+        }
         Models::Export { model, version, folder } => {
             transfer::export(controller, model, *version, folder, global).await
         }
@@ -39,7 +41,11 @@ pub async fn run(command: &Models, global: &Global) -> Result<Exit, Trouble> {
     // What was owed to the store, by this command or one before.
     let owed = noctule_controller::outbox::deliver(&controller.store, &controller.depot).await?;
     for owed in owed {
-        anstream::eprintln!("{} could not be written to the store yet ({}); it stays owed", owed.about, owed.error);
+        anstream::eprintln!(
+            "{} could not be written to the store yet ({}); it stays owed",
+            owed.about,
+            owed.error
+        );
     }
     exit
 }

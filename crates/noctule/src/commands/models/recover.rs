@@ -62,7 +62,9 @@ async fn found(depot: &Depot, model: &ModelName) -> Result<Found, Trouble> {
                 found.highest_folder = found.highest_folder.max(number);
             }
             (Some("aliases"), Some(file)) => {
-                if let Some(alias) = file.strip_suffix(".json").and_then(|name| name.parse::<AliasName>().ok()) {
+                if let Some(alias) =
+                    file.strip_suffix(".json").and_then(|name| name.parse::<AliasName>().ok())
+                {
                     found.pointers.extend(depot.pointer(model, &alias).await?);
                 }
             }

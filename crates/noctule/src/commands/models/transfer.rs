@@ -26,7 +26,9 @@ pub async fn export(
     let manifest = controller.depot.version(model, version).await?;
     controller.depot.export_version(&manifest, folder).await?;
     if global.json {
-        print_json(&json!({"model": model, "version": version, "folder": folder, "files": manifest.files.len()}));
+        print_json(
+            &json!({"model": model, "version": version, "folder": folder, "files": manifest.files.len()}),
+        );
     } else {
         anstream::eprintln!("{model} version {version} is in {}: every file was checked", folder.display());
     }

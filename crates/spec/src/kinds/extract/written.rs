@@ -26,8 +26,8 @@ pub(super) struct Written {
     /// How the files are written. `auto` goes by their names.
     #[serde(default)]
     format: Format,
-    /// What separates the fields of a CSV file; more than one character is allowed, such as `::`. Without it a tab
-    /// in files named `.tsv`, else a comma.
+    /// What separates the fields of a CSV file; more than one character is allowed, such as `::`. Without it the
+    /// one of comma, tab, `::`, `;` and `|` that fits the first line best.
     #[serde(default)]
     #[schemars(length(min = 1, max = 8))]
     delimiter: Option<String>,

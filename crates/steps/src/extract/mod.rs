@@ -1,0 +1,74 @@
+//! `extract`: takes rows out of files, or the synthetic product, into a table.
+//!
+//! A source is read partition by partition, and each partition becomes a part of its own file, which later nights take
+//! over as long as its objects are the same ([`parts`]). With `sql` the parts are tables of a query instead
+//! ([`query`]). What the data have to look like is judged at the end ([`expect`]).
+
+mod expect;
+mod parts;
+mod query;
+mod sources;
+
+use jiff::tz::TimeZone;
+use noctule_artifacts::Outcome;
+use noctule_spec::kinds::extract::Settings;
+use noctule_tables::source::SourceError;
+
+use crate::StepResult;
+use crate::attempt::Attempt;
+use crate::error::{Class, Classed, StepError};
+
+pub use sources::list_sources;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ExtractError {
+    #[error(
+        "{rejected} of {read} rows cannot be read, more than `rejected.max_share` allows ({allowed}); the first: {examples}"
+    )]
+    TooManyRejected { rejected: u64, read: u64, allowed: String, examples: String },
+    #[error("the launch document lists nothing for the source `{name}`: start the step again through a run")]
+    NotListed { name: String },
+    #[error("a `window` needs a column `time`: add `time: {{from: <the source's column>}}` to `columns`")]
+    NoTime,
+    #[error("{doing} `{place}` failed: {cause}")]
+    File { doing: &'static str, place: String, cause: std::io::Error },
+}
+
+impl Classed for ExtractError {
+    fn class(&self) -> Class {
+        match self {
+            ExtractError::TooManyRejected { .. } => Class::Data,
+            ExtractError::NotListed { .. } | ExtractError::NoTime => Class::Configuration,
+            ExtractError::File { .. } => Class::Other,
+        }
+    }
+}
+
+impl Classed for SourceError {
+    fn class(&self) -> Class {
+        Class::from(SourceError::class(self))
+    }
+}
+
+pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
+    let zone = zone_of(&attempt.launch.timezone)?;
+    let read = match &settings.sql {
+        Some(sql) => query::run(attempt, &settings, sql, &zone).await?,
+        None => parts::run(attempt, &settings, &zone).await?,
+    };
+    read.report(attempt);
+    read.refuse_rejects(&settings)?;
+    let broken = expect::judge(attempt, &settings, &read, &zone).await?;
+    if broken.is_empty() {
+        return Ok(Outcome::Ok);
+    }
+    for sentence in &broken {
+        attempt.emit.note(sentence);
+    }
+    attempt.fact("decided", broken.join("; "));
+    Ok(Outcome::DataStop)
+}
+
+pub(crate) fn zone_of(name: &str) -> Result<TimeZone, StepError> {
+    TimeZone::get(name).map_err(|_| SourceError::Zone { zone: name.to_owned() }.into())
+}

@@ -1,0 +1,400 @@
+//! A single source, partition by partition: read, or taken over from an earlier night.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use arrow::datatypes::SchemaRef;
+use jiff::tz::TimeZone;
+use noctule_artifacts::launch::SourceObject;
+use noctule_artifacts::manifest::{Manifest, Output, OutputForm, Part};
+use noctule_artifacts::{Digest, OutputName};
+use noctule_spec::kinds::extract::{ONLY_SOURCE, Settings, Source, VERSION};
+use noctule_tables::source::{
+    Condition, Fetched, PartCounts, PartOutcome, PartRequest, Partition, Reject, read_part, rejects_schema,
+};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use super::ExtractError;
+use super::sources::{wishes, writing};
+use crate::attempt::Attempt;
+use crate::error::StepError;
+use crate::pool::pool;
+
+/// What became of a source.
+pub(super) struct Read {
+    /// By partition key.
+    pub parts: BTreeMap<String, PartCounts>,
+    pub reused: u64,
+    pub examples: Vec<Reject>,
+    /// Rows of the output, where they are not those that the parts kept.
+    pub rows: Option<u64>,
+}
+
+impl Read {
+    pub fn total(&self) -> PartCounts {
+        let mut total = PartCounts::default();
+        for part in self.parts.values() {
+            total.read += part.read;
+            total.unmatched += part.unmatched;
+            total.rejected += part.rejected;
+            total.before += part.before;
+            total.after += part.after;
+            total.kept += part.kept;
+            total.late += part.late;
+            total.first = [total.first, part.first].into_iter().flatten().min();
+            total.last = total.last.max(part.last);
+        }
+        total
+    }
+
+    pub fn kept(&self) -> u64 {
+        self.rows.unwrap_or_else(|| self.total().kept)
+    }
+
+    pub fn report(&self, attempt: &Attempt) {
+        let (total, emit) = (self.total(), &attempt.emit);
+        emit.count("rows", self.kept());
+        emit.count("rows_read", total.read);
+        emit.count("rows_not_matched", total.unmatched);
+        emit.count("rows_rejected", total.rejected);
+        emit.count("rows_before_window", total.before);
+        emit.count("rows_after_window", total.after);
+        emit.count("rows_late", total.late);
+        emit.count("partitions", self.parts.len() as u64);
+        emit.count("partitions_reused", self.reused);
+        if self.reused > 0 {
+            emit.note(&format!(
+                "{} of {} partitions are unchanged and were taken over",
+                self.reused,
+                self.parts.len()
+            ));
+        }
+        for (key, part) in self.parts.iter().filter(|(_, part)| part.late > 0) {
+            emit.metric(&format!("rows_late/{key}"), part.late as f64);
+        }
+    }
+
+    pub fn refuse_rejects(&self, settings: &Settings) -> Result<(), ExtractError> {
+        let total = self.total();
+        let share = settings.rejected.max_share;
+        if total.rejected as f64 <= share.fraction() * total.read as f64 {
+            return Ok(());
+        }
+        let examples = self.examples.iter().take(3).map(|reject| {
+            let column = reject.column.as_ref().map(|name| format!(", column `{name}`")).unwrap_or_default();
+            let found = reject.found.as_ref().map(|text| format!(" (`{text}`)")).unwrap_or_default();
+            format!("{} row {}{column}: {}{found}", reject.object, reject.place, reject.reason)
+        });
+        Err(ExtractError::TooManyRejected {
+            rejected: total.rejected,
+            read: total.read,
+            allowed: share.to_string(),
+            examples: examples.collect::<Vec<_>>().join("; "),
+        })
+    }
+}
+
+/// A partition of the listing with the fingerprint of its part.
+pub(super) struct Wanted {
+    pub key: String,
+    pub objects: Vec<SourceObject>,
+    pub fingerprint: Digest,
+}
+
+/// What an earlier artifact offers for a partition.
+struct Offer {
+    path: String,
+    part: Part,
+    counts: PartCounts,
+}
+
+pub(super) async fn run(
+    attempt: &mut Attempt,
+    settings: &Settings,
+    zone: &TimeZone,
+) -> Result<Read, StepError> {
+    let source = &settings.sources[ONLY_SOURCE];
+    let window = window_of(attempt, settings, source)?;
+    let wanted = partitions(attempt, settings, source, ONLY_SOURCE)?;
+    let mut read = Read { parts: BTreeMap::new(), reused: 0, examples: Vec::new(), rows: None };
+    let earlier = Earlier::load(attempt).await?;
+    let mut outputs = Outputs::default();
+    let mut fresh = Vec::new();
+    for wanted in wanted {
+        match earlier.offer(&wanted, window) {
+            Some(offer) => {
+                outputs.take_over(attempt, &earlier, &offer)?;
+                read.parts.insert(wanted.key, offer.counts);
+                read.reused += 1;
+            }
+            None => fresh.push(wanted),
+        }
+    }
+    let total = read.parts.len() + fresh.len();
+    let reader = Reader { settings, source, window, zone };
+    for (wanted, outcome) in reader.all(attempt, fresh, total).await? {
+        read.examples.extend(outcome.examples.iter().cloned());
+        outputs.place(attempt, &wanted, &outcome)?;
+        read.parts.insert(wanted.key, outcome.counts);
+    }
+    outputs.declare(attempt);
+    Ok(read)
+}
+
+/// The window in microseconds, when rows have a time to be looked at.
+pub(super) fn window_of(
+    attempt: &Attempt,
+    settings: &Settings,
+    source: &Source,
+) -> Result<Option<(i64, i64)>, StepError> {
+    let Some(window) = settings.window else { return Ok(None) };
+    if !source.columns.is_empty() && !source.columns.contains_key("time") {
+        return if settings.sql.is_some() { Ok(None) } else { Err(ExtractError::NoTime.into()) };
+    }
+    let end = attempt.launch.interval.end;
+    let start = end.checked_sub(window.duration()).unwrap_or(jiff::Timestamp::MIN);
+    Ok(Some((start.as_microsecond(), end.as_microsecond())))
+}
+
+/// The partitions of a source in the order of their keys.
+pub(super) fn partitions(
+    attempt: &Attempt,
+    settings: &Settings,
+    source: &Source,
+    name: &str,
+) -> Result<Vec<Wanted>, StepError> {
+    let listing =
+        attempt.launch.sources.get(name).ok_or_else(|| ExtractError::NotListed { name: name.to_owned() })?;
+    let mut objects: BTreeMap<String, Vec<SourceObject>> = BTreeMap::new();
+    for object in &listing.objects {
+        objects.entry(object.partition.clone()).or_default().push(object.clone());
+    }
+    let mut how = serde_json::to_value(source).expect("settings have only text keys");
+    if let Some(map) = how.as_object_mut() {
+        map.remove("source");
+    }
+    let wanted = objects.into_iter().map(|(key, objects)| {
+        let identity: Vec<Value> = objects.iter().map(|o| json!([o.url, o.size, o.tag])).collect();
+        let fingerprint = Digest::of_json(&json!({
+            "kind version": VERSION,
+            "source": how,
+            "where": settings.condition,
+            "windowed": settings.window.is_some(),
+            "timezone": attempt.launch.timezone,
+            "objects": identity,
+        }));
+        Wanted { key, objects, fingerprint }
+    });
+    Ok(wanted.collect())
+}
+
+/// Reads partitions side by side.
+pub(super) struct Reader<'a> {
+    pub settings: &'a Settings,
+    pub source: &'a Source,
+    pub window: Option<(i64, i64)>,
+    pub zone: &'a TimeZone,
+}
+
+impl Reader<'_> {
+    /// Reads all of them; of `total` partitions the others were taken over.
+    pub async fn all(
+        &self,
+        attempt: &Attempt,
+        fresh: Vec<Wanted>,
+        total: usize,
+    ) -> Result<Vec<(Wanted, PartOutcome)>, StepError> {
+        let threads = attempt.launch.resources.threads.max(1);
+        let pool = pool(threads)?;
+        let folder = attempt.draft.spill_folder()?;
+        let condition = self.settings.condition.as_deref().map(Condition::new);
+        let (writing, wishes) = (writing(self.source), wishes(self.source));
+        let mut outcomes = Vec::new();
+        let mut done = total - fresh.len();
+        let mut fresh = fresh.into_iter().enumerate().peekable();
+        while fresh.peek().is_some() {
+            let batch: Vec<(usize, Wanted)> = fresh.by_ref().take(threads as usize).collect();
+            let mut fetched = Vec::new();
+            for (_, wanted) in &batch {
+                let mut objects = Vec::new();
+                for object in &wanted.objects {
+                    objects.push(Fetched::get(object, &folder).await?);
+                }
+                fetched.push(objects);
+            }
+            let alone = batch.len() == 1;
+            let read = |((number, wanted), objects): (&(usize, Wanted), &Vec<Fetched>)| {
+                read_part(PartRequest {
+                    objects,
+                    partition: Partition::of_key(&wanted.key),
+                    writing: &writing,
+                    wishes: wishes.clone(),
+                    condition: condition.as_ref(),
+                    window: self.window,
+                    zone: self.zone.clone(),
+                    main: folder.join(format!("part-{number}.parquet")),
+                    rejected: folder.join(format!("rejected-{number}.parquet")),
+                    threads: if alone { threads as usize } else { 1 },
+                })
+            };
+            let results: Vec<_> = tokio::task::block_in_place(|| {
+                pool.install(|| batch.par_iter().zip(fetched.par_iter()).map(read).collect())
+            });
+            done += batch.len();
+            attempt.emit.progress(done as u64, Some(total as u64), "partitions");
+            for ((_, wanted), outcome) in batch.into_iter().zip(results) {
+                outcomes.push((wanted, outcome?));
+            }
+        }
+        Ok(outcomes)
+    }
+}
+
+/// Earlier artifacts of the step whose files are whole, newest first.
+struct Earlier(Vec<(String, Manifest)>);
+
+impl Earlier {
+    async fn load(attempt: &Attempt) -> Result<Self, StepError> {
+        let mut manifests = Vec::new();
+        for path in &attempt.launch.earlier {
+            let Some(manifest) = attempt.depot.committed(path).await? else { continue };
+            if attempt.depot.is_whole(&manifest, path).await? {
+                manifests.push((path.clone(), manifest));
+            }
+        }
+        Ok(Self(manifests))
+    }
+
+    fn offer(&self, wanted: &Wanted, window: Option<(i64, i64)>) -> Option<Offer> {
+        self.0.iter().find_map(|(path, manifest)| {
+            let part = manifest.record.parts.iter().find(|part| part.fingerprint == wanted.fingerprint)?;
+            let counts: PartCounts = serde_json::from_value(part.facts.get("counts")?.clone()).ok()?;
+            counts.stands_in(window).then(|| Offer { path: path.clone(), part: part.clone(), counts })
+        })
+    }
+
+    fn manifest(&self, path: &str) -> Option<&Manifest> {
+        self.0.iter().find(|(known, _)| known == path).map(|(_, manifest)| manifest)
+    }
+}
+
+/// The two outputs in the making.
+#[derive(Default)]
+pub(super) struct Outputs {
+    schema: Option<SchemaRef>,
+    /// The columns as an earlier manifest has them, for an artifact of nothing but parts that were taken over.
+    columns: Option<Output>,
+    rows: u64,
+    rejected: u64,
+}
+
+impl Outputs {
+    fn take_over(
+        &mut self,
+        attempt: &mut Attempt,
+        earlier: &Earlier,
+        offer: &Offer,
+    ) -> Result<(), StepError> {
+        let Some(manifest) = earlier.manifest(&offer.path) else { return Ok(()) };
+        let main = OutputName::main();
+        for name in &offer.part.files {
+            let Some(entry) = manifest.identity.files.iter().find(|file| &file.name == name) else {
+                continue;
+            };
+            attempt.draft.take_over(entry, manifest, &offer.path)?;
+            match entry.output == main {
+                true => self.rows += entry.rows.unwrap_or_default(),
+                false => self.rejected += entry.rows.unwrap_or_default(),
+            }
+        }
+        self.columns = self.columns.take().or_else(|| manifest.identity.outputs.get(&main).cloned());
+        attempt.part(offer.part.clone());
+        Ok(())
+    }
+
+    /// Moves the files of a part that was read to where the artifact has them.
+    pub fn place(
+        &mut self,
+        attempt: &mut Attempt,
+        wanted: &Wanted,
+        outcome: &PartOutcome,
+    ) -> Result<(), StepError> {
+        let mut files = Vec::new();
+        for (output, written) in [("main", &outcome.main), ("rejected", &outcome.rejected)] {
+            let output: OutputName = output.parse().expect("a valid name");
+            for (number, file) in written.iter().enumerate() {
+                let name = file_name(&wanted.key, number);
+                let path = attempt.draft.create(&output, &name)?;
+                move_file(&file.path, &path)?;
+                attempt.draft.set_rows(&output, &name, file.rows);
+                files.push(format!("{output}/{name}"));
+            }
+        }
+        self.rows += outcome.main.iter().map(|file| file.rows).sum::<u64>();
+        self.rejected += outcome.rejected.iter().map(|file| file.rows).sum::<u64>();
+        self.schema = self.schema.take().or_else(|| outcome.schema.clone());
+        let counts = serde_json::to_value(&outcome.counts).expect("counts have only text keys");
+        attempt.part(Part {
+            key: wanted.key.clone(),
+            fingerprint: wanted.fingerprint,
+            files,
+            facts: BTreeMap::from([("counts".to_owned(), counts)]),
+        });
+        Ok(())
+    }
+
+    pub fn declare(self, attempt: &mut Attempt) {
+        let main = OutputName::main();
+        match (self.schema, self.columns) {
+            (Some(schema), _) => attempt.declare_table(&main, &schema, self.rows),
+            (None, Some(columns)) => {
+                attempt.outputs.insert(main, Output { rows: Some(self.rows), ..columns });
+            }
+            (None, None) => {
+                let output = Output { form: OutputForm::Table, columns: Vec::new(), rows: Some(0) };
+                attempt.outputs.insert(main, output);
+            }
+        }
+        let rejected = "rejected".parse().expect("a valid name");
+        attempt.declare_table(&rejected, &rejects_schema(), self.rejected);
+    }
+}
+
+/// A file's name tells its partition: `date=2026-11-01.parquet`.
+fn file_name(key: &str, number: usize) -> String {
+    let plain: String =
+        key.chars().map(|c| if c.is_ascii_alphanumeric() || "=-_.".contains(c) { c } else { '_' }).collect();
+    // Keys that differ only in other characters must not meet in one name.
+    let mark =
+        if plain == key { String::new() } else { format!("-{}", &Digest::of(key.as_bytes()).short()[..8]) };
+    let stem = if plain.is_empty() { "all".to_owned() } else { plain };
+    match number {
+        0 => format!("{stem}{mark}.parquet"),
+        _ => format!("{stem}{mark}.{number}.parquet"),
+    }
+}
+
+pub(super) fn move_file(from: &Path, to: &Path) -> Result<(), ExtractError> {
+    let failed =
+        |cause| ExtractError::File { doing: "moving a part to", place: to.display().to_string(), cause };
+    fs::rename(from, to).or_else(|_| fs::copy(from, to).and_then(|_| fs::remove_file(from))).map_err(failed)
+}
+
+/// The local paths of the files of one output that were read in this attempt.
+pub(super) fn paths(outcomes: &[(Wanted, PartOutcome)]) -> Vec<PathBuf> {
+    outcomes.iter().flat_map(|(_, outcome)| outcome.main.iter().map(|file| file.path.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_tell_partitions_apart() {
+        assert_eq!(file_name("date=2026-11-01", 0), "date=2026-11-01.parquet");
+        assert_eq!(file_name("", 1), "all.1.parquet");
+        assert_ne!(file_name("a/b", 0), file_name("a_b", 0));
+    }
+}

@@ -1,0 +1,262 @@
+use noctule_artifacts::Outcome;
+use noctule_steps::Class;
+use serde_json::json;
+
+use crate::house::{House, day, metric};
+
+const LOG: &str = "\
+user_id,item_id,event,share,ts
+1,10,watch,0.9,1793491200
+1,11,click,,1793491201
+2,10,watch,x,1793491202
+2,12,watch,0.7,1793491203
+,12,watch,0.7,1793491204
+3,12,watch,0.8,
+3,13,click,oops,1793491205
+4,14
+";
+
+fn log_settings(path: &std::path::Path) -> serde_json::Value {
+    json!({
+        "source": path,
+        "columns": {
+            "user": {"from": "user_id"},
+            "item": {"from": "item_id"},
+            "value": {"from": "share", "type": "float"},
+            "time": {"from": "ts", "unit": "s"},
+        },
+        "step": {"where": "event = 'watch'", "rejected": {"max_share": 1.0}},
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_kept_matched_or_kept_aside() {
+    let mut house = House::new();
+    let path = house.file("log.csv", LOG);
+    let done = house.extract(log_settings(&path)).await.unwrap();
+    insta::assert_snapshot!(house.text(&done, "main").await, @"
+    item time user value
+    10 2026-11-01T00:00:00Z 1 0.9
+    12 2026-11-01T00:00:03Z 2 0.7
+    ");
+    insta::assert_snapshot!(house.text(&done, "rejected").await, @"
+    object place column reason found
+    file://DIR/log.csv 4 share is no finite number x
+    file://DIR/log.csv 6 user_id has no user -
+    file://DIR/log.csv 7 ts has no time -
+    file://DIR/log.csv 9 - has 2 fields where 5 are expected 4,14
+    ");
+    assert_eq!(metric(&done, "rows_read"), 8.0);
+    assert_eq!(metric(&done, "rows_not_matched"), 2.0);
+    assert_eq!(metric(&done, "rows_rejected"), 4.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_rejected_rows_are_fatal_and_shown() {
+    let mut house = House::new();
+    let path = house.file("log.csv", LOG);
+    let mut with = log_settings(&path);
+    with["step"]["rejected"]["max_share"] = json!(0.1);
+    let error = house.extract(with).await.unwrap_err();
+    assert_eq!(error.class, Class::Data);
+    let text = error.to_string().replace(&house.folder.path().display().to_string(), "DIR");
+    insta::assert_snapshot!(text, @"4 of 8 rows cannot be read, more than `rejected.max_share` allows (10%); the first: file://DIR/log.csv row 4, column `share`: is no finite number (`x`); file://DIR/log.csv row 6, column `user_id`: has no user; file://DIR/log.csv row 7, column `ts`: has no time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_column_and_a_unit_are_named() {
+    let mut house = House::new();
+    let path = house.file("log.csv", LOG);
+    let mut with = log_settings(&path);
+    with["columns"]["user"]["from"] = json!("userid");
+    let error = house.extract(with).await.unwrap_err().to_string();
+    assert!(error.contains("no column `userid` (did you mean `user_id`?)"), "{error}");
+
+    let mut with = log_settings(&path);
+    with["columns"]["time"] = json!({"from": "ts"});
+    let error = house.extract(with).await.unwrap_err().to_string();
+    assert!(error.contains("`{from: ts, unit: s}`; so read, 1793491203 is 2026-11-01"), "{error}");
+
+    let mut with = log_settings(&path);
+    with["columns"]["time"]["unit"] = json!("ms");
+    let error = house.extract(with).await.unwrap_err().to_string();
+    assert!(error.contains("with `unit: s` it gives 2026-11-01T00:00:0"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gives_another_answer_each_time_is_refused() {
+    let mut house = House::new();
+    let path = house.file("log.csv", LOG);
+    for condition in ["random() < 0.5", "ts < now()", "ts <", "nothing = 1", "ts"] {
+        let mut with = log_settings(&path);
+        with["step"]["where"] = json!(condition);
+        let error = house.extract(with).await.unwrap_err();
+        assert_eq!(error.class, Class::Configuration, "{condition}: {error}");
+    }
+}
+
+/// Three days by folder; rows late by a day, from before the window and from the future.
+fn days(house: &House) {
+    for (day, rows) in [
+        ("2026-10-30", "1,10,2026-10-30 12:00:00\n"),
+        ("2026-10-31", "1,11,2026-10-31 12:00:00\n2,10,2026-10-30 23:59:59\n3,1,2020-01-01\n"),
+        ("2026-11-01", "2,11,2026-11-01 12:00:00\n2,12,2026-10-31 01:00:00\n4,1,2031-01-01\n"),
+        ("2026-11-02", "9,9,2026-11-02 01:00:00\n"),
+    ] {
+        house.file(&format!("log/date={day}/a.csv"), format!("user,item,time\n{rows}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_are_pruned_cut_and_taken_over() {
+    let mut house = House::new();
+    days(&house);
+    let with = json!({
+        "source": house.folder.path().join("log"),
+        "columns": {"user": {"from": "user"}, "item": {"from": "item"}, "time": {"from": "time"}},
+        "step": {"window": 2 * 86400, "expect": {"partitions": "all", "newest": 86400}},
+    });
+    let first = house.extract(with.clone()).await.unwrap();
+    assert_eq!(first.manifest.identity.outcome, Outcome::Ok);
+    insta::assert_snapshot!(house.text(&first, "main").await, @"
+    item time user
+    11 2026-10-31T12:00:00Z 1
+    11 2026-11-01T12:00:00Z 2
+    12 2026-10-31T01:00:00Z 2
+    ");
+    assert_eq!(metric(&first, "rows_before_window"), 2.0);
+    assert_eq!(metric(&first, "rows_after_window"), 1.0);
+    assert_eq!(metric(&first, "rows_late"), 1.0);
+    assert_eq!(metric(&first, "partitions_reused"), 0.0);
+
+    // The same night again: all is taken over, and the artifact is the same.
+    house.earlier = vec![first.path.clone()];
+    let again = house.extract(with.clone()).await.unwrap();
+    assert_eq!(metric(&again, "partitions_reused"), 2.0);
+    assert_eq!(again.digest, first.digest);
+
+    // The next night sees a new day; the one that left the window is not read.
+    house.interval = day("2026-11-02T00:00:00Z");
+    let next = house.extract(with.clone()).await.unwrap();
+    assert_eq!(metric(&next, "partitions"), 2.0);
+    house.earlier.clear();
+    let fresh = house.extract(with).await.unwrap();
+    assert_eq!(fresh.digest, next.digest, "taken over or read, the result is one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_partition_and_no_rows_are_a_data_stop() {
+    let mut house = House::new();
+    days(&house);
+    std::fs::remove_dir_all(house.folder.path().join("log/date=2026-10-31")).unwrap();
+    let with = json!({
+        "source": house.folder.path().join("log"),
+        "columns": {"user": {"from": "user"}, "item": {"from": "item"}, "time": {"from": "time"}},
+        "step": {"window": 3 * 86400, "expect": {"partitions": "all"}},
+    });
+    let done = house.extract(with.clone()).await.unwrap();
+    assert_eq!(done.manifest.identity.outcome, Outcome::DataStop);
+    assert!(
+        done.manifest.record.notes.iter().any(|note| note.contains("2026-10-31")),
+        "{:?}",
+        done.manifest.record.notes
+    );
+
+    house.interval = day("2026-12-01T00:00:00Z");
+    let none = house.extract(with).await.unwrap();
+    assert_eq!(none.manifest.identity.outcome, Outcome::DataStop);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_changes_after_it_was_listed_is_tried_again() {
+    let mut house = House::new();
+    let path = house.file("log.csv", LOG);
+    let with = crate::house::settings(log_settings(&path));
+    let listing = house.list(&with).await.unwrap();
+    house.file("log.csv", format!("{LOG}9,9,watch,0.5,1793491209\n"));
+    let error = house.launch("extract", with, &[], listing).await.unwrap_err();
+    assert_eq!(error.class, Class::Temporary, "{error}");
+    assert!(error.to_string().contains("log.csv` changed while it was read"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_is_read_as_it_is_written() {
+    let mut house = House::new();
+    let latin1 = b"1::Caf\xe9 \"Noir\"::Drama\n2::Plain::A|B\n";
+    let path = house.file("movies.dat", latin1);
+    let with = json!({
+        "source": path, "delimiter": "::", "header": false, "names": ["id", "title", "genres"],
+        "quote": "", "encoding": "latin1", "columns": {"item": {"from": "id"}, "title": {"from": "title"}},
+    });
+    let done = house.extract(with).await.unwrap();
+    insta::assert_snapshot!(house.text(&done, "main").await, @r#"
+    item title
+    1 Café "Noir"
+    2 Plain
+    "#);
+
+    // The same bytes are no UTF-8: the row is kept aside, and with the default share that is too many.
+    let with = json!({
+        "source": path, "delimiter": "::", "header": false, "names": ["id", "title", "genres"],
+        "columns": {"item": {"from": "id"}, "title": {"from": "title"}},
+    });
+    let error = house.extract(with).await.unwrap_err().to_string();
+    assert!(error.contains("is not UTF-8; set `encoding: latin1`"), "{error}");
+
+    let lines = "{\"u\": {\"id\": 7}, \"i\": \"a\"}\n[1]\n{\"u\": {\"id\": 8}, \"i\": \"日本\"}\n";
+    let mut packed = zstd_of(lines.as_bytes());
+    let path = house.file("log.ndjson.zst", &packed);
+    let with = json!({
+        "source": path, "columns": {"user": {"from": "u.id"}, "item": {"from": "i"}},
+        "step": {"rejected": {"max_share": 0.5}},
+    });
+    let done = house.extract(with.clone()).await.unwrap();
+    insta::assert_snapshot!(house.text(&done, "main").await, @"
+    item user
+    a 7
+    日本 8
+    ");
+    packed.truncate(packed.len() - 3);
+    house.file("log.ndjson.zst", &packed);
+    let error = house.extract(with).await.unwrap_err();
+    assert!(error.class == Class::Data && error.to_string().contains("half written"), "{error}");
+}
+
+fn zstd_of(bytes: &[u8]) -> Vec<u8> {
+    zstd::encode_all(bytes, 1).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_are_joined() {
+    let mut house = House::new();
+    let log = house.file("log.csv", "user,item\n2,b\n1,a\n1,c\n1,b\n");
+    let items = house.file("items.csv", "id,harm\na,0.1\nb,0.9\n");
+    let with = json!({
+        "step": {
+            "sources": {
+                "log": {"source": log, "columns": {}},
+                "items": {"source": items, "columns": {}},
+            },
+            "sql": "SELECT log.user, log.item, items.harm FROM log JOIN items ON log.item = items.id",
+        },
+    });
+    let done = house.extract(with.clone()).await.unwrap();
+    insta::assert_snapshot!(house.text(&done, "main").await, @"
+    user item harm
+    1 a 0.1
+    1 b 0.9
+    2 b 0.9
+    ");
+    for sql in [
+        "SELECT random() AS x FROM log",
+        "DROP TABLE log",
+        "COPY log TO '/tmp/x'",
+        "SELECT",
+        "SELECT * FROM logs",
+    ] {
+        let mut with = with.clone();
+        with["step"]["sql"] = json!(sql);
+        let error = house.extract(with).await.unwrap_err();
+        assert_eq!(error.class, Class::Configuration, "{sql}: {error}");
+    }
+}

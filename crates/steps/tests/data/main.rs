@@ -1,0 +1,9 @@
+//! The data steps, from a file of text to rows of text.
+
+mod dedup;
+mod extract;
+mod filter;
+mod house;
+mod movielens;
+mod same_bytes;
+mod split;

@@ -1,4 +1,0 @@
-//! placeholder
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {}
-impl SourceError { pub fn class(&self) -> crate::Class { crate::Class::Other } }

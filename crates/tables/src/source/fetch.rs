@@ -1,0 +1,133 @@
+//! Bringing a listed object onto this machine, as it was listed.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use futures::TryStreamExt;
+use noctule_artifacts::launch::SourceObject;
+use object_store::{GetOptions, ObjectStore};
+use url::Url;
+
+use crate::source::address::store_of;
+use crate::source::error::SourceError;
+use crate::source::list::{local_tag, remote_tag};
+
+/// A listed object on this machine. A copy of a remote one goes when this is dropped.
+pub struct Fetched {
+    content: Content,
+    object: SourceObject,
+    copy: Option<tempfile::NamedTempFile>,
+}
+
+/// What an object is on this machine.
+pub(crate) enum Content {
+    File(PathBuf),
+    /// A day of the synthetic product.
+    Demo {
+        shop: noctule_demo::Shop,
+        table: noctule_demo::Table,
+        day: jiff::civil::Date,
+    },
+}
+
+impl Fetched {
+    /// Fetches an object into `folder`, or finds a local one where it is.
+    ///
+    /// # Errors
+    /// [`SourceError::Changed`] when it is not what was listed.
+    pub async fn get(object: &SourceObject, folder: &Path) -> Result<Self, SourceError> {
+        if object.url.starts_with("demo:") {
+            let content = demo(object)?;
+            return Ok(Self { content, object: object.clone(), copy: None });
+        }
+        let url = Url::parse(&object.url)
+            .map_err(|error| SourceError::Address { address: object.url.clone(), rule: error.to_string() })?;
+        if url.scheme() == "file" {
+            let path =
+                url.to_file_path().map_err(|()| SourceError::Missing { address: object.url.clone() })?;
+            let fetched = Self { content: Content::File(path), object: object.clone(), copy: None };
+            fetched.still_the_same()?;
+            return Ok(fetched);
+        }
+        let copy = download(&url, object, folder).await?;
+        Ok(Self { content: Content::File(copy.path().to_owned()), object: object.clone(), copy: Some(copy) })
+    }
+
+    /// Looks again after reading: a local file may have changed under the reader.
+    ///
+    /// # Errors
+    /// [`SourceError::Changed`].
+    pub fn still_the_same(&self) -> Result<(), SourceError> {
+        let (Content::File(path), None) = (&self.content, &self.copy) else { return Ok(()) };
+        let meta = std::fs::metadata(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => changed(&self.object, "gone".to_owned()),
+            _ => SourceError::from_io(&self.object.url, error),
+        })?;
+        if local_tag(&meta) == self.object.tag {
+            return Ok(());
+        }
+        Err(changed(&self.object, format!("{} bytes, written at another moment", meta.len())))
+    }
+
+    pub(crate) fn content(&self) -> &Content {
+        &self.content
+    }
+
+    pub fn object(&self) -> &SourceObject {
+        &self.object
+    }
+}
+
+fn changed(object: &SourceObject, found: String) -> SourceError {
+    let listed = format!("{} bytes", object.size);
+    SourceError::Changed { object: object.url.clone(), listed, found }
+}
+
+fn demo(object: &SourceObject) -> Result<Content, SourceError> {
+    let refused = |rule: String| SourceError::Address { address: object.url.clone(), rule };
+    let (address, day) = object.url.split_once('#').ok_or_else(|| refused("it names no day".to_owned()))?;
+    let day = day.parse().map_err(|error: jiff::Error| refused(error.to_string()))?;
+    let address = noctule_demo::Address::parse(address).map_err(|error| refused(error.to_string()))?;
+    let table = address.table.ok_or_else(|| refused("it names no table".to_owned()))?;
+    let shop = noctule_demo::Shop::new(address.settings).map_err(|error| refused(error.to_string()))?;
+    let identity = noctule_artifacts::Digest::of(shop.partition_identity(table, day).as_bytes()).to_string();
+    if identity != object.tag {
+        let (object, listed) = (object.url.clone(), "the shop of another noctule".to_owned());
+        return Err(SourceError::Changed { object, listed, found: "this one's".to_owned() });
+    }
+    Ok(Content::Demo { shop, table, day })
+}
+
+async fn download(
+    url: &Url,
+    object: &SourceObject,
+    folder: &Path,
+) -> Result<tempfile::NamedTempFile, SourceError> {
+    let failed = |error: object_store::Error| match error {
+        object_store::Error::Precondition { .. } | object_store::Error::NotFound { .. } => {
+            SourceError::Changed {
+                object: object.url.clone(),
+                listed: object.tag.clone(),
+                found: "another".to_owned(),
+            }
+        }
+        other => SourceError::from_store(&object.url, other),
+    };
+    let (store, path) = store_of(url)?;
+    let if_match = object.tag.strip_prefix("etag ").map(str::to_owned);
+    let options = GetOptions { if_match, ..GetOptions::default() };
+    let response = store.get_opts(&path, options).await.map_err(failed)?;
+    // A server may ignore the condition: what it says of its answer has to agree.
+    let found = remote_tag(&response.meta);
+    if found != object.tag || response.meta.size != object.size {
+        return Err(SourceError::Changed { object: object.url.clone(), listed: object.tag.clone(), found });
+    }
+    let full = |error: std::io::Error| SourceError::from_io(&folder.display().to_string(), error);
+    let mut copy = tempfile::NamedTempFile::new_in(folder).map_err(full)?;
+    let mut bytes = response.into_stream();
+    while let Some(piece) = bytes.try_next().await.map_err(failed)? {
+        copy.write_all(&piece).map_err(full)?;
+    }
+    copy.flush().map_err(full)?;
+    Ok(copy)
+}

@@ -1,0 +1,477 @@
+//! The objects of one partition, as rows of the columns that are asked for.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType};
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::source::columns::ColumnWish;
+use crate::source::convert::{Failure, Setting, convert};
+use crate::source::fetch::{Content, Fetched};
+use crate::source::partition::Partition;
+use crate::source::rejects::{Reject, batch as rejects_batch, rejects_schema};
+use crate::source::sql::{Condition, Ready};
+use crate::source::textual::Textual;
+use crate::source::typed::{Typed, names};
+use crate::source::{Format, Writing};
+use crate::write::{TableWriter, Written};
+
+/// Rejected rows that are kept for the message, beside the output of all of them.
+const SHOWN: usize = 5;
+
+/// What to read, and how.
+pub struct PartRequest<'a> {
+    pub objects: &'a [Fetched],
+    pub partition: Partition,
+    pub writing: &'a Writing,
+    /// The columns to make; none means all of the source's own.
+    pub wishes: Vec<ColumnWish>,
+    pub condition: Option<&'a Condition>,
+    /// Rows with a `time` outside this half-open span, in microseconds, are dropped and counted.
+    pub window: Option<(i64, i64)>,
+    /// The zone of civil times.
+    pub zone: TimeZone,
+    /// The file to write; it is not made when no row is kept.
+    pub main: PathBuf,
+    /// The file for rejected rows; it is not made when there are none.
+    pub rejected: PathBuf,
+    pub threads: usize,
+}
+
+/// How many rows went where. Times are in microseconds since 1970.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartCounts {
+    pub read: u64,
+    /// Dropped by the condition.
+    pub unmatched: u64,
+    pub rejected: u64,
+    /// Dropped because their time lies before the window, and the latest such time.
+    pub before: u64,
+    pub before_last: Option<i64>,
+    /// Dropped because their time lies at or after the window's end, and the earliest such time.
+    pub after: u64,
+    pub after_first: Option<i64>,
+    pub kept: u64,
+    /// Kept rows whose time lies before the partition's own span.
+    pub late: u64,
+    pub first: Option<i64>,
+    pub last: Option<i64>,
+}
+
+/// What came of a part.
+#[derive(Debug)]
+pub struct PartOutcome {
+    pub counts: PartCounts,
+    /// The columns; unknown when there was no row at all to tell them by.
+    pub schema: Option<SchemaRef>,
+    pub main: Vec<Written>,
+    pub rejected: Vec<Written>,
+    /// The first rejected rows.
+    pub examples: Vec<Reject>,
+}
+
+/// Some rows of a source: its own columns, and where each row stands.
+pub(crate) struct View {
+    pub batch: RecordBatch,
+    pub places: Vec<u64>,
+    /// Values that could not be read, in the order of rows.
+    pub failures: Vec<Failure>,
+}
+
+impl View {
+    pub fn new(columns: Vec<(String, ArrayRef)>, places: Vec<u64>, failures: Vec<Failure>) -> Result<Self> {
+        let fields: Vec<Field> =
+            columns.iter().map(|(name, array)| Field::new(name, array.data_type().clone(), true)).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(places.len()));
+        let arrays = columns.into_iter().map(|(_, array)| array).collect();
+        let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?;
+        Ok(Self { batch, places, failures })
+    }
+}
+
+/// Reads the objects of one partition and writes its part. The rows keep the order of the objects and of the rows in
+/// them.
+pub fn read_part(request: PartRequest<'_>) -> Result<PartOutcome> {
+    let mut part = Part::new(&request);
+    for fetched in request.objects {
+        part.object(fetched)?;
+        fetched.still_the_same()?;
+    }
+    part.finish()
+}
+
+struct Part<'a> {
+    request: &'a PartRequest<'a>,
+    wishes: Vec<ColumnWish>,
+    ready: Option<(SchemaRef, Ready)>,
+    span: Option<(i64, i64)>,
+    counts: PartCounts,
+    writer: Option<TableWriter>,
+    schema: Option<SchemaRef>,
+    rejects: Vec<Reject>,
+    reject_writer: Option<TableWriter>,
+    examples: Vec<Reject>,
+}
+
+impl<'a> Part<'a> {
+    fn new(request: &'a PartRequest<'a>) -> Self {
+        let span = request.partition.span(&request.zone);
+        Self {
+            request,
+            wishes: request.wishes.clone(),
+            ready: None,
+            span: span.map(|(start, end)| (start.as_microsecond(), end.as_microsecond())),
+            counts: PartCounts::default(),
+            writer: None,
+            schema: None,
+            rejects: Vec::new(),
+            reject_writer: None,
+            examples: Vec::new(),
+        }
+    }
+
+    fn object(&mut self, fetched: &Fetched) -> Result<()> {
+        let object = fetched.object().url.clone();
+        let typed = match fetched.content() {
+            Content::Demo { .. } => true,
+            Content::File(_) => self.request.writing.format_of(&object)? == Format::Parquet,
+        };
+        if typed {
+            let mut wanted = Vec::new();
+            let mut reader = Typed::open(fetched, |schema| {
+                wanted = self.wanted(&object, &names(schema))?;
+                Ok(wanted.clone())
+            })?;
+            while let Some(view) = reader.next(self.request, &object)? {
+                self.view(&object, &wanted, view)?;
+            }
+        } else {
+            let mut reader = Textual::open(fetched, self.request)?;
+            let wanted = self.wanted(&object, reader.names())?;
+            reader.want(&wanted, &self.wishes);
+            while let Some(view) = reader.next(&mut self.rejects)? {
+                self.view(&object, &wanted, view)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The source's columns that are needed, of those it has. Folders of the path stand for columns too.
+    fn wanted(&mut self, object: &str, available: &[String]) -> Result<Vec<String>> {
+        if self.wishes.is_empty() {
+            self.wishes = available.iter().map(|name| ColumnWish::same(name)).collect();
+        }
+        let mut all = available.to_vec();
+        all.extend(self.request.partition.columns().map(|(name, _)| name.to_owned()));
+        // The columns of NDJSON are not known before its rows.
+        let open = available.is_empty();
+        let mut wanted = Vec::new();
+        for wish in &self.wishes {
+            if !open && !all.contains(&wish.from) {
+                return Err(Error::no_column(object, &wish.from, all.iter().map(String::as_str)));
+            }
+            wanted.push(wish.from.clone());
+        }
+        if let Some(condition) = self.request.condition {
+            wanted.extend(condition.columns(if open { &wanted } else { &all })?);
+        }
+        wanted.sort();
+        wanted.dedup();
+        Ok(wanted)
+    }
+
+    fn view(&mut self, object: &str, wanted: &[String], view: View) -> Result<()> {
+        let first = self.counts.read == 0;
+        let rows = view.places.len();
+        self.counts.read += (rows + self.take_malformed()) as u64;
+        let view = self.with_folders(wanted, view)?;
+        let matched = self.matched(&view.batch)?;
+        let mut fate = Fate::new(rows);
+        for failure in &view.failures {
+            fate.blame(failure);
+        }
+        fate.drop_unmatched(matched.as_ref());
+        self.counts.unmatched += fate.unmatched();
+        let columns = self.convert(object, &view.batch, first, &mut fate)?;
+        self.reject(object, &view.places, &fate)?;
+        let kept = self.keep(columns, fate)?;
+        self.write(kept)
+    }
+
+    /// Lines that were no records count as read, too.
+    fn take_malformed(&mut self) -> usize {
+        let malformed = self.rejects.len();
+        self.counts.rejected += malformed as u64;
+        malformed
+    }
+
+    /// Adds the columns that the partition's folders stand for.
+    fn with_folders(&self, wanted: &[String], view: View) -> Result<View> {
+        let mut columns: Vec<(String, ArrayRef)> = view
+            .batch
+            .schema_ref()
+            .fields()
+            .iter()
+            .zip(view.batch.columns())
+            .map(|(field, array)| (field.name().clone(), array.clone()))
+            .collect();
+        for (name, value) in self.request.partition.columns() {
+            if wanted.iter().any(|wanted| wanted == name) && !columns.iter().any(|(other, _)| other == name) {
+                let array = StringArray::from_iter_values(std::iter::repeat_n(value, view.places.len()));
+                columns.push((name.to_owned(), Arc::new(array)));
+            }
+        }
+        View::new(columns, view.places, view.failures)
+    }
+
+    fn matched(&mut self, batch: &RecordBatch) -> Result<Option<BooleanArray>> {
+        let Some(condition) = self.request.condition else { return Ok(None) };
+        let schema = batch.schema();
+        if self.ready.as_ref().is_none_or(|(known, _)| *known != schema) {
+            self.ready = Some((schema.clone(), condition.ready(&schema)?));
+        }
+        let (_, ready) = self.ready.as_ref().expect("it was just made");
+        ready.evaluate(batch).map(Some)
+    }
+
+    fn convert(
+        &self,
+        object: &str,
+        batch: &RecordBatch,
+        first: bool,
+        fate: &mut Fate,
+    ) -> Result<Vec<(String, ArrayRef)>> {
+        let setting = Setting { object, zone: &self.request.zone, first };
+        let mut failures = Vec::new();
+        let mut columns = Vec::with_capacity(self.wishes.len());
+        for wish in &self.wishes {
+            let array = batch.column_by_name(&wish.from).ok_or_else(|| {
+                let schema = batch.schema_ref();
+                Error::no_column(
+                    object,
+                    &wish.from,
+                    schema.fields().iter().map(|field| field.name().as_str()),
+                )
+            })?;
+            let array = convert(wish, array, &setting, &mut failures)?;
+            failures.drain(..).for_each(|failure| fate.blame(&failure));
+            if wish.required() && array.null_count() > 0 {
+                for row in (0..array.len()).filter(|row| array.is_null(*row)) {
+                    let reason = format!("has no {}", wish.name);
+                    fate.blame(&Failure { row, column: wish.from.clone(), reason, found: None });
+                }
+            }
+            columns.push((wish.name.clone(), array));
+        }
+        Ok(columns)
+    }
+
+    /// Keeps aside the rows that somebody is to blame for, unless the condition has dropped them.
+    fn reject(&mut self, object: &str, places: &[u64], fate: &Fate) -> Result<()> {
+        for (row, blame) in fate.rejected() {
+            self.rejects.push(Reject {
+                object: object.to_owned(),
+                place: places[row],
+                column: Some(blame.column.clone()),
+                reason: blame.reason.clone(),
+                found: blame.found.as_deref().map(Reject::shorten),
+            });
+            self.counts.rejected += 1;
+        }
+        self.flush_rejects()
+    }
+
+    fn flush_rejects(&mut self) -> Result<()> {
+        if self.rejects.is_empty() {
+            return Ok(());
+        }
+        // Lines that were no records were met first; within an object rows come in order.
+        self.rejects.sort_by(|a, b| (&a.object, a.place).cmp(&(&b.object, b.place)));
+        let room = SHOWN.saturating_sub(self.examples.len());
+        self.examples.extend(self.rejects.iter().take(room).cloned());
+        let writer = self.reject_writer.get_or_insert_with(|| {
+            let path = self.request.rejected.clone();
+            TableWriter::new(rejects_schema(), 1, move |number| Ok(numbered(&path, number)))
+        });
+        writer.write(&rejects_batch(&self.rejects)?)?;
+        self.rejects.clear();
+        Ok(())
+    }
+
+    /// Applies the window and takes notes of the times.
+    fn keep(&mut self, columns: Vec<(String, ArrayRef)>, fate: Fate) -> Result<RecordBatch> {
+        let mut keep = fate.good();
+        let times = columns.iter().find(|(name, _)| name == "time").map(|(_, array)| array);
+        let times = times.and_then(|array| array.as_primitive_opt::<TimestampMicrosecondType>());
+        if let Some(times) = times {
+            for (row, keep) in keep.iter_mut().enumerate().filter(|(_, keep)| **keep) {
+                *keep = self.counts.note(times.value(row), self.request.window, self.span);
+            }
+        }
+        let schema = self.schema_of(&columns)?;
+        let arrays = columns.into_iter().map(|(_, array)| array).collect::<Vec<_>>();
+        let options = RecordBatchOptions::new().with_row_count(Some(keep.len()));
+        let nullable = RecordBatch::try_new_with_options(lenient(&schema), arrays, &options)?;
+        let kept = filter_record_batch(&nullable, &BooleanArray::from(keep))?;
+        let kept = RecordBatch::try_new_with_options(
+            schema,
+            kept.columns().to_vec(),
+            &RecordBatchOptions::new().with_row_count(Some(kept.num_rows())),
+        )?;
+        self.counts.kept += kept.num_rows() as u64;
+        Ok(kept)
+    }
+
+    /// The schema of the output; that of the first rows is that of all.
+    fn schema_of(&mut self, columns: &[(String, ArrayRef)]) -> Result<SchemaRef> {
+        let fields: Vec<Field> = columns
+            .iter()
+            .zip(&self.wishes)
+            .map(|((name, array), wish)| Field::new(name, array.data_type().clone(), !wish.required()))
+            .collect();
+        let schema = Arc::new(Schema::new(fields));
+        match &self.schema {
+            Some(known) => match crate::table::difference(known, &schema) {
+                None => Ok(known.clone()),
+                Some(difference) => {
+                    let place =
+                        self.request.objects.last().map_or_else(String::new, |o| o.object().url.clone());
+                    let first =
+                        self.request.objects.first().map_or_else(String::new, |o| o.object().url.clone());
+                    Err(Error::SchemaDiffers { place, first, difference })
+                }
+            },
+            None => {
+                self.schema = Some(schema.clone());
+                Ok(schema)
+            }
+        }
+    }
+
+    fn write(&mut self, kept: RecordBatch) -> Result<()> {
+        if kept.num_rows() == 0 {
+            return Ok(());
+        }
+        let writer = self.writer.get_or_insert_with(|| {
+            let path = self.request.main.clone();
+            TableWriter::new(kept.schema(), self.request.threads, move |number| Ok(numbered(&path, number)))
+        });
+        writer.write(&kept)
+    }
+
+    fn finish(mut self) -> Result<PartOutcome> {
+        self.counts.read += self.take_malformed() as u64;
+        self.flush_rejects()?;
+        Ok(PartOutcome {
+            counts: self.counts,
+            schema: self.schema,
+            main: self.writer.map(TableWriter::finish).transpose()?.unwrap_or_default(),
+            rejected: self.reject_writer.map(TableWriter::finish).transpose()?.unwrap_or_default(),
+            examples: self.examples,
+        })
+    }
+}
+
+impl PartCounts {
+    /// Takes note of a row's time; whether the row stays.
+    fn note(&mut self, time: i64, window: Option<(i64, i64)>, span: Option<(i64, i64)>) -> bool {
+        if let Some((start, end)) = window {
+            if time < start {
+                self.before += 1;
+                self.before_last = self.before_last.max(Some(time));
+                return false;
+            }
+            if time >= end {
+                self.after += 1;
+                self.after_first = Some(self.after_first.map_or(time, |first| first.min(time)));
+                return false;
+            }
+        }
+        self.late += u64::from(span.is_some_and(|(start, _)| time < start));
+        self.first = Some(self.first.map_or(time, |first| first.min(time)));
+        self.last = self.last.max(Some(time));
+        true
+    }
+
+    /// Whether a part that was cut by one window is what another window would make of it.
+    pub fn stands_in(&self, window: Option<(i64, i64)>) -> bool {
+        let Some((start, end)) = window else { return self.before == 0 && self.after == 0 };
+        self.first.is_none_or(|first| first >= start)
+            && self.last.is_none_or(|last| last < end)
+            && self.before_last.is_none_or(|before| before < start)
+            && self.after_first.is_none_or(|after| after >= end)
+    }
+}
+
+/// What becomes of each row of a batch.
+struct Fate {
+    matched: Vec<bool>,
+    /// Rows that the condition says nothing of: kept aside if a value of theirs could not be read, else dropped.
+    unknown: Vec<bool>,
+    blames: Vec<Option<Failure>>,
+    any_blame: bool,
+}
+
+impl Fate {
+    fn new(rows: usize) -> Self {
+        Self {
+            matched: vec![true; rows],
+            unknown: vec![false; rows],
+            blames: vec![None; rows],
+            any_blame: false,
+        }
+    }
+
+    /// The first one to blame stands.
+    fn blame(&mut self, failure: &Failure) {
+        self.any_blame = true;
+        self.blames[failure.row].get_or_insert_with(|| failure.clone());
+    }
+
+    fn drop_unmatched(&mut self, matched: Option<&BooleanArray>) {
+        let Some(matched) = matched else { return };
+        for row in 0..matched.len() {
+            self.unknown[row] = matched.is_null(row);
+            let misread = matched.is_null(row) && self.blames[row].is_some();
+            self.matched[row] = misread || matched.is_valid(row) && matched.value(row);
+        }
+    }
+
+    fn unmatched(&self) -> u64 {
+        self.matched.iter().filter(|matched| !**matched).count() as u64
+    }
+
+    fn rejected(&self) -> impl Iterator<Item = (usize, &Failure)> {
+        let rows = if self.any_blame { self.blames.len() } else { 0 };
+        (0..rows).filter_map(|row| {
+            self.blames[row].as_ref().filter(|_| self.matched[row]).map(|blame| (row, blame))
+        })
+    }
+
+    fn good(self) -> Vec<bool> {
+        if !self.any_blame {
+            return self.matched;
+        }
+        self.matched.iter().zip(&self.blames).map(|(matched, blame)| *matched && blame.is_none()).collect()
+    }
+}
+
+/// The schema with room for nulls, before the rows that have them are gone.
+fn lenient(schema: &SchemaRef) -> SchemaRef {
+    let fields: Vec<Field> =
+        schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// The path of a part's further files.
+fn numbered(path: &std::path::Path, number: usize) -> PathBuf {
+    match number {
+        0 => path.to_owned(),
+        _ => path.with_extension(format!("{number}.parquet")),
+    }
+}
