@@ -11,6 +11,7 @@
 //! much data they need in [`support`], and what is reported in [`report`] and [`markdown`].
 
 pub mod evidence;
+mod figures;
 pub mod interval;
 pub mod judge;
 pub mod markdown;
