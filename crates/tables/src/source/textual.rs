@@ -50,23 +50,23 @@ impl Textual {
         let writing = request.writing;
         let object = fetched.object().url.clone();
         let Content::File(path) = fetched.content() else { unreachable!("the synthetic product is no text") };
-        let mut lines = Lines::new(text::open(path, &object, writing.compression_of(&object))?, &object);
-        let mut textual = Self {
-            reader: match writing.format_of(&object)? {
-                Format::Ndjson => Reader::Objects(Objects::new(lines, writing.latin1)),
-                _ => {
-                    let delimiter = writing.delimiter_of(&lines.peek()?);
-                    let separated = Separated::new(lines, &delimiter, writing.quote, writing.latin1);
-                    Reader::Separated(separated, Fields::default(), None)
-                }
-            },
-            object,
-            names: Vec::new(),
-            wanted: Vec::new(),
-            zone: request.zone.clone(),
+        let open = || -> Result<Lines> {
+            Ok(Lines::new(text::open(path, &object, writing.compression_of(&object))?, &object))
         };
-        textual.name_columns(writing.header, writing.names.as_deref())?;
-        Ok(textual)
+        let mut names = Vec::new();
+        let reader = match writing.format_of(&object)? {
+            Format::Ndjson => Reader::Objects(Objects::new(open()?, writing.latin1)),
+            _ => {
+                let mut lines = open()?;
+                let delimiter = writing.delimiter_of(&lines.peek()?);
+                let separated = |lines| Separated::new(lines, &delimiter, writing.quote, writing.latin1);
+                let mut reader = separated(lines);
+                names = column_names(&mut reader, writing, &object)?;
+                // Without a header the first line is data: it is read again.
+                Reader::Separated(if writing.header { reader } else { separated(open()?) }, Fields::default())
+            }
+        };
+        Ok(Self { object, reader, names, wanted: Vec::new(), zone: request.zone.clone() })
     }
 
     /// The names of the columns; none for NDJSON.
