@@ -176,9 +176,10 @@ impl Probe {
         let elements = sets.set(set);
         let smallest = least_size(threshold, elements.len());
         let prefix = elements.len() - smallest + 1;
-        // Elements in one of two sets alone; no smaller set can afford more.
-        let most_apart =
-            (2 * elements.len() - 2 * least_shared(threshold, elements.len(), elements.len())) as u32;
+        // Elements that are in one of two sets alone: a + b - 2 shared, which is the most
+        // where both are of this size and the shared are just enough.
+        let most_apart = (1.0 - threshold) / (1.0 + threshold) * 2.0 * elements.len() as f64;
+        let most_apart = (most_apart + 1e-6) as u32;
         let sketch = (most_apart < SKETCH_BITS / 2).then(|| sets.sketch(set));
         for (position, &element) in elements[..prefix].iter().enumerate() {
             let entries = index.entries(element);
