@@ -102,3 +102,18 @@ pub fn workspace() -> PathBuf {
 pub fn shipped(name: &str) -> String {
     workspace().join("dags").join(name).to_str().expect("a path in UTF-8").to_owned()
 }
+
+/// Says by name that a test was skipped, and what to install. Under `NOCTULE_NO_SKIP` only data may be absent.
+#[track_caller]
+pub fn skipped(test: &str, install: &str) {
+    use std::io::Write;
+    let line = format!("SKIPPED {test}: install {install}\n");
+    // Not by `eprint!`, which the test runner holds back when a test passes.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(path) = std::env::var_os("NOCTULE_SKIPS") {
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    }
+    let is_data = install.contains("absent data");
+    assert!(is_data || std::env::var_os("NOCTULE_NO_SKIP").is_none(), "{line}");
+}

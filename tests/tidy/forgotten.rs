@@ -10,14 +10,18 @@ fn every_test_file_is_declared() {
         if name == "main" || name == "mod" || name == "lib" || folder.ends_with("src/bin") {
             continue;
         }
-        let parents = [folder.join("main.rs"), folder.join("mod.rs"), folder.join("lib.rs"), folder.with_extension("rs")];
-        let declared = parents
-            .iter()
-            .filter(|parent| crate::root().join(parent).exists())
-            .any(|parent| read(parent).lines().any(|line| {
+        let parents = [
+            folder.join("main.rs"),
+            folder.join("mod.rs"),
+            folder.join("lib.rs"),
+            folder.with_extension("rs"),
+        ];
+        let declared = parents.iter().filter(|parent| crate::root().join(parent).exists()).any(|parent| {
+            read(parent).lines().any(|line| {
                 let line = line.trim();
                 line == format!("mod {name};") || line == format!("pub mod {name};")
-            }));
+            })
+        });
         assert!(declared, "{} is declared by nobody", file.display());
     }
 }

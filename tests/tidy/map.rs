@@ -33,7 +33,8 @@ fn real_edges() -> Edges {
 /// The arrows of the map, each crate with all that it may know.
 fn allowed_edges() -> Edges {
     let text = read("ARCHITECTURE.md");
-    let block = text.split("```arrows").nth(1).and_then(|rest| rest.split("```").next()).expect("an arrows block");
+    let block =
+        text.split("```arrows").nth(1).and_then(|rest| rest.split("```").next()).expect("an arrows block");
     let mut direct = Edges::new();
     for line in block.lines().filter(|line| !line.trim().is_empty()) {
         let chain: Vec<&str> = line.split("<-").map(str::trim).collect();
@@ -73,13 +74,18 @@ fn every_dependency_follows_an_arrow() {
 #[test]
 fn every_crate_has_a_section_and_every_section_a_crate() {
     let text = read("ARCHITECTURE.md");
-    let crates = text.split("\n## Crates\n").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("## Crates");
+    let crates =
+        text.split("\n## Crates\n").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("## Crates");
     let sections: BTreeSet<String> =
         crates.lines().filter_map(|line| line.strip_prefix("### ")).map(str::to_owned).collect();
     let folders: BTreeSet<String> = real_edges().into_keys().collect();
     assert_eq!(sections, folders);
     for section in crates.split("\n### ").skip(1) {
-        assert!(section.contains("*Invariant:*"), "no invariant in: {}", section.lines().next().unwrap_or(""));
+        assert!(
+            section.contains("*Invariant:*"),
+            "no invariant in: {}",
+            section.lines().next().unwrap_or("")
+        );
     }
 }
 
@@ -89,7 +95,18 @@ fn the_pure_crates_stay_pure() {
         for file in crate::rust_files(&format!("crates/{name}/src")) {
             let text = read(&file);
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-            for banned in ["std::fs", "std::env::var", "std::process", "SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now", "tokio::", "async fn", "std::net"] {
+            for banned in [
+                "std::fs",
+                "std::env::var",
+                "std::process",
+                "SystemTime::now",
+                "Instant::now",
+                "Timestamp::now",
+                "Zoned::now",
+                "tokio::",
+                "async fn",
+                "std::net",
+            ] {
                 assert!(!code.contains(banned), "{} uses {banned}", file.display());
             }
         }

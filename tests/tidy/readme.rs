@@ -20,7 +20,10 @@ fn readme_opens_with_the_run_and_the_tests() {
 #[test]
 fn ci_runs_what_readme_says() {
     let ci = read(".ci/run");
-    assert!(ci.lines().any(|line| line.trim() == "cargo test --workspace" || line.contains("cargo test --workspace ")));
+    assert!(
+        ci.lines()
+            .any(|line| line.trim() == "cargo test --workspace" || line.contains("cargo test --workspace "))
+    );
     assert!(ci.contains("cargo fmt --all --check") || ci.contains("cargo fmt --check"));
     assert!(ci.contains("cargo clippy --workspace --all-targets -- -D warnings"));
 }

@@ -10,7 +10,10 @@ const LONG_FILES: &[(&str, &str)] = &[];
 const FUNCTION_LINES_MAX: usize = 90;
 
 fn sources() -> Vec<std::path::PathBuf> {
-    rust_files("crates").into_iter().filter(|file| file.components().any(|part| part.as_os_str() == "src")).collect()
+    rust_files("crates")
+        .into_iter()
+        .filter(|file| file.components().any(|part| part.as_os_str() == "src"))
+        .collect()
 }
 
 /// The code of a file without its tests, which by custom stand at its end.
@@ -35,9 +38,21 @@ fn functions_are_short() {
         let lines: Vec<&str> = code(&text).lines().collect();
         for (start, line) in lines.iter().enumerate() {
             let trimmed = line.trim_start();
-            let is_function = ["fn ", "pub fn ", "pub(crate) fn ", "pub(super) fn ", "async fn ", "pub async fn ", "pub(crate) async fn ", "pub(super) async fn ", "unsafe fn ", "const fn ", "pub const fn "]
-                .iter()
-                .any(|head| trimmed.starts_with(head));
+            let is_function = [
+                "fn ",
+                "pub fn ",
+                "pub(crate) fn ",
+                "pub(super) fn ",
+                "async fn ",
+                "pub async fn ",
+                "pub(crate) async fn ",
+                "pub(super) async fn ",
+                "unsafe fn ",
+                "const fn ",
+                "pub const fn ",
+            ]
+            .iter()
+            .any(|head| trimmed.starts_with(head));
             if !is_function {
                 continue;
             }
@@ -66,7 +81,8 @@ fn no_file_is_a_drawer() {
 
 #[test]
 fn nothing_is_unfinished_or_silently_skipped() {
-    let marks = [["to", "do!("], ["unimple", "mented!("], ["FIX", "ME"], ["#[ig", "nore"]].map(|halves| halves.concat());
+    let marks = [["to", "do!("], ["unimple", "mented!("], ["FIX", "ME"], ["#[ig", "nore"]]
+        .map(|halves| halves.concat());
     for file in rust_files("crates").into_iter().chain(rust_files("tests")) {
         let text = read(&file);
         for mark in &marks {

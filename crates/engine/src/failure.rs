@@ -153,6 +153,18 @@ impl Evidence {
 }
 
 impl FailureClass {
+    pub const ALL: [FailureClass; 9] = [
+        FailureClass::Disrupted,
+        FailureClass::NeverStarted,
+        FailureClass::OutOfMemory,
+        FailureClass::Transient,
+        FailureClass::Failed,
+        FailureClass::Invalid,
+        FailureClass::TimedOut,
+        FailureClass::Unschedulable,
+        FailureClass::Lost,
+    ];
+
     pub fn budget(self) -> Budget {
         match self {
             FailureClass::Disrupted | FailureClass::Lost => Budget::Disruptions,

@@ -9,7 +9,6 @@ pub const GOOD: Style = AnsiColor::Green.on_default();
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
 pub const HELD: Style = AnsiColor::Yellow.on_default();
 pub const QUIET: Style = Style::new().dimmed();
-pub const STRONG: Style = Style::new().bold();
 
 /// A word in a style.
 pub fn paint(style: Style, word: impl std::fmt::Display) -> String {

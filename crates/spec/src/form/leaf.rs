@@ -237,8 +237,10 @@ fn source(text: &str) -> Result<Value, Refused> {
 }
 
 fn demo(rest: &str) -> Result<(), Refused> {
-    let place = rest.split('?').next().unwrap_or_default();
-    let Some(table) = place.strip_prefix("shop/") else {
+    // `{{ params.source }}/events` puts the table behind the settings of a source that has some.
+    let (place, settings) = rest.split_once('?').unwrap_or((rest, ""));
+    let behind = settings.rsplit_once('/').map(|(_, table)| table).filter(|_| place == "shop");
+    let Some(table) = place.strip_prefix("shop/").or(behind) else {
         return Err(Refused::new("names no table of the synthetic product").help(Some(
             "write `demo://shop/events`, `demo://shop/items` or `demo://shop/users`".to_owned(),
         )));
@@ -289,6 +291,7 @@ mod tests {
         for good in [
             "data/*.parquet",
             "demo://shop/events",
+            "demo://shop?users=100&seed=3/events",
             "demo://shop/items?seed=3",
             "file:///x",
             "s3://b/k",
