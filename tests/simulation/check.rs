@@ -1,6 +1,9 @@
 //! The rules, and whether the run and the world keep them.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use noctule_artifacts::Outcome;
 use noctule_engine::{
     Attempt, AttemptResult, Command, End, Event, FailureClass, Publication, Role, Run, StepRun, StepState,
 };
@@ -22,6 +25,7 @@ pub fn after(
         ended_stays_ended(was, is, event)?;
         ended_means_gone(was, is, world, now)?;
         done_has_a_manifest(is, world)?;
+        none_is_forgotten(is)?;
     }
     commands_are_in_order(run, commands)?;
     promotion_is_earned(before, event, world)
@@ -102,21 +106,36 @@ fn commands_are_in_order(run: &Run, commands: &[Command]) -> Result<(), String> 
     Ok(())
 }
 
-/// The alias moves once in a run, past a gate that passed, over the version that the gate compared with.
+/// An alias moves once in a run, past a gate that passed, over the version that the gate compared with.
 fn promotion_is_earned(before: &Run, event: &Event, world: &World) -> Result<(), String> {
-    let Event::AttemptSucceeded { step, publication: Some(Publication::Promoted { .. }), .. } = event else {
+    let Event::AttemptSucceeded { step, attempt, publication: Some(Publication::Promoted { .. }), .. } =
+        event
+    else {
         return Ok(());
     };
-    let Some(Role::Publish { gate, .. }) = before.step(step).map(|step| &step.plan().role) else {
+    let Some(Role::Publish { alias, .. }) = before.step(step).map(|step| &step.plan().role) else {
         return Err(format!("`{step}` promoted and publishes nothing"));
     };
-    if before.step(gate).map(StepRun::state) != Some(StepState::Ended(End::Done)) {
-        return Err(format!("`{step}` promoted past `{gate}`, which had not passed"));
+    let report = world.passed_by.get(&(step.clone(), attempt.0));
+    let mut outcomes = world.manifests.iter().filter(|(key, _)| report == Some(&artifact(key)));
+    if !outcomes.any(|(_, outcome)| *outcome == Outcome::Ok) {
+        return Err(format!("`{step}` promoted past a gate that had not passed"));
     }
-    match world.promotions.as_slice() {
+    let all: Vec<_> = world.promotions.iter().filter(|promotion| promotion.alias == *alias).collect();
+    match all.as_slice() {
         [only] if only.over == only.compared => Ok(()),
         [_] => Err("the alias was moved over a version that the gate never saw".to_owned()),
         all => Err(format!("one run promoted {} times", all.len())),
+    }
+}
+
+/// An attempt that is neither live nor closed is one that nobody would ever look at again.
+fn none_is_forgotten(step: &StepRun) -> Result<(), String> {
+    let live = step.live().map(|attempt| attempt.number);
+    let open = |attempt: &&Attempt| attempt.ended.is_none() && Some(attempt.number) != live;
+    match step.attempts().iter().find(open) {
+        Some(attempt) => Err(format!("attempt {} of `{}` is forgotten", attempt.number, step.plan().name)),
+        None => Ok(()),
     }
 }
 
@@ -144,14 +163,16 @@ pub fn whole_log(log: &[(Timestamp, Event)], run: &Run) -> Result<(), String> {
     for length in 1..log.len() {
         fold(length).map_err(|illegal| format!("the first {length} events do not fold: {illegal}"))?;
     }
-    let mut moved = 0;
+    let mut moved = BTreeMap::new();
     for (_, event) in log {
         match event {
-            Event::Resumed { .. } => moved = 0,
-            Event::AttemptSucceeded { publication: Some(Publication::Moved { .. }), .. } => moved += 1,
+            Event::Resumed { .. } => moved.clear(),
+            Event::AttemptSucceeded { step, publication: Some(Publication::Moved { .. }), .. } => {
+                *moved.entry(step).or_insert(0) += 1;
+            }
             _ => {}
         }
-        if moved > 3 {
+        if moved.values().any(|times| *times > 3) {
             return Err("evaluate, gate and publish ran again more than twice".to_owned());
         }
     }

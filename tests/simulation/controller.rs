@@ -8,7 +8,7 @@ use rand::RngExt as _;
 use crate::check;
 use crate::fate::Fate;
 use crate::night::Stage;
-use crate::world::Key;
+use crate::world::{Key, Pointed};
 
 /// How long the log may say that something runs which does not, before it is lost.
 const LOST_AFTER: SignedDuration = SignedDuration::from_secs(60);
@@ -88,32 +88,34 @@ impl Controller {
             return event;
         };
         let run_step = self.run.step(step).expect("a step of the plan");
-        let current = run_step.live().is_some_and(|live| live.number == *attempt);
-        if !current || !matches!(run_step.plan().role, Role::Publish { .. }) {
+        let Role::Publish { alias, .. } = &run_step.plan().role else { return event };
+        if run_step.live().is_none_or(|live| live.number != *attempt) {
             return event;
         }
-        let compared = stage.world.compared.get(&(step.clone(), attempt.0)).copied().flatten();
+        let pointed = stage.world.compared.get(&(step.clone(), attempt.0));
+        let compared = pointed.and_then(|pointed| *pointed.get(alias)?);
         Event::AttemptSucceeded {
             step: step.clone(),
             attempt: *attempt,
             artifact: artifact.clone(),
             outcome: *outcome,
-            publication: Some(stage.world.publish(compared)),
+            publication: Some(stage.world.publish(alias, compared)),
         }
     }
 
-    /// The version that a candidate is compared with: the alias as it is when the evaluation is prepared, and for gate
-    /// and publication that of the very artifact they read.
-    fn compared(&self, stage: &Stage, role: &Role) -> Option<VersionNumber> {
+    /// What a candidate is compared with: the aliases as they are when the evaluation is prepared, and for gate and
+    /// publication those of the very artifact they read.
+    fn compared(&self, stage: &Stage, role: &Role) -> Pointed {
         let read = match role {
-            Role::Plain => return None,
-            Role::Evaluate => return stage.world.alias.version,
+            Role::Plain => return Pointed::new(),
+            Role::Evaluate => return stage.world.pointed(),
             Role::Gate { evaluation } => evaluation,
             Role::Publish { gate, .. } => gate,
         };
-        let made_by = &self.run.step(read)?.artifact()?.manifest;
-        let found = stage.world.compared.iter().find(|(key, _)| artifact(key).manifest == *made_by);
-        found.and_then(|(_, version)| *version)
+        let made = self.run.step(read).and_then(|step| step.artifact());
+        let mut known = stage.world.compared.iter();
+        let found = known.find(|(key, _)| made == Some(&artifact(key)));
+        found.map(|(_, pointed)| pointed.clone()).unwrap_or_default()
     }
 
     fn obey(&mut self, stage: &mut Stage, commands: Vec<Command>) -> Result<(), Killed> {
@@ -139,6 +141,11 @@ impl Controller {
         let key = (step.clone(), attempt.0);
         let compared = self.compared(stage, &role);
         stage.world.compared.insert(key.clone(), compared);
+        if let Role::Publish { gate, .. } = &role
+            && let Some(report) = self.run.step(gate).and_then(StepRun::artifact)
+        {
+            stage.world.passed_by.insert(key.clone(), report.clone());
+        }
         let event = match stage.rng.random_range(0..100) {
             0..4 if !stage.fair() => Event::AttemptFailed {
                 step,

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
+use noctule_artifacts::AliasName;
 use noctule_engine::{Event, RunPlan};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -108,16 +109,17 @@ struct People {
 
 impl People {
     fn random(stage: &mut Stage) -> Self {
+        let contested = stage.rng.random_bool(0.15);
         let mut some = |share: f64, most: usize| -> Vec<Timestamp> {
             let mut times = Vec::new();
             while times.len() < most && stage.rng.random_bool(share) {
-                let after = SignedDuration::from_secs(stage.rng.random_range(1..8000));
+                let after = SignedDuration::from_secs(stage.rng.random_range(1..12_000));
                 times.push(stage.begin + after);
             }
             times.sort_unstable_by(|a, b| b.cmp(a));
             times
         };
-        let moves = some(0.75, 15);
+        let moves = if contested { some(0.98, 60) } else { some(0.5, 4) };
         let pins = some(0.15, 2);
         let cancels = some(0.25, 3);
         let cancels = cancels.into_iter().map(|at| (at, stage.rng.random_bool(0.4))).collect();
@@ -131,12 +133,16 @@ impl People {
 
     fn act(&mut self, stage: &mut Stage, controller: &mut Controller) -> Result<(), Killed> {
         while self.moves.pop_if(|at| *at <= stage.now).is_some() {
-            let version = stage.world.move_alias();
-            stage.say(format!("somebody else publishes version {version}"));
+            let alias = stage.some_alias();
+            let version = stage.world.move_alias(&alias);
+            stage.say(format!("somebody else moves {alias} to version {version}"));
         }
         while self.pins.pop_if(|at| *at <= stage.now).is_some() {
-            stage.world.alias.pinned = !stage.world.alias.pinned;
-            stage.say(format!("the alias is {}pinned", if stage.world.alias.pinned { "" } else { "un" }));
+            let name = stage.some_alias();
+            let alias = stage.world.aliases.get_mut(&name).expect("it was just found");
+            alias.pinned = !alias.pinned;
+            let done = if alias.pinned { "pins" } else { "unpins" };
+            stage.say(format!("somebody {done} {name}"));
         }
         while let Some((_, at_once)) = self.cancels.pop_if(|(at, _)| *at <= stage.now) {
             controller.tell(stage, Event::CancelRequested { by: "ann".into(), at_once })?;
@@ -188,6 +194,11 @@ impl Stage {
     /// Whether the world has run out of ill will.
     pub fn fair(&self) -> bool {
         self.now.duration_since(self.begin) > ILL_WILL
+    }
+
+    fn some_alias(&mut self) -> AliasName {
+        let nth = self.rng.random_range(0..self.world.aliases.len());
+        self.world.aliases.keys().nth(nth).expect("it is in range").clone()
     }
 
     pub fn say(&mut self, what: String) {

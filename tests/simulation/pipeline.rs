@@ -45,14 +45,17 @@ fn publishing(steps: &mut Vec<StepPlan>, rng: &mut ChaCha8Rng) {
         role: Role::Gate { evaluation: name("quality") },
         ..step("gate", vec![name("quality")], rng)
     });
-    steps.push(StepPlan {
-        role: Role::Publish {
-            gate: name("gate"),
-            model: "home-feed".parse().expect("a name"),
-            alias: "champion".parse().expect("a name"),
-        },
-        ..step("publish", vec![name("model"), name("gate")], rng)
-    });
+    let aliases = if rng.random_bool(0.3) { 2 } else { 1 };
+    for (own, alias) in [("publish", "champion"), ("second", "reference")].into_iter().take(aliases) {
+        steps.push(StepPlan {
+            role: Role::Publish {
+                gate: name("gate"),
+                model: "home-feed".parse().expect("a name"),
+                alias: alias.parse().expect("a name"),
+            },
+            ..step(own, vec![name("model"), name("gate")], rng)
+        });
+    }
 }
 
 fn some_of(rng: &mut ChaCha8Rng, steps: &[StepPlan], share: f64) -> Vec<StepName> {

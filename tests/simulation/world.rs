@@ -3,22 +3,25 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use noctule_artifacts::{Outcome, StepName, VersionNumber};
-use noctule_engine::{Evidence, Phase, Publication, Role, StepPlan};
+use noctule_artifacts::{AliasName, Outcome, StepName, VersionNumber};
+use noctule_engine::{ArtifactRef, Evidence, Phase, Publication, Role, StepPlan};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
 use crate::fate::{Ending, Fate};
 
 pub type Key = (StepName, u32);
+pub type Pointed = BTreeMap<AliasName, Option<VersionNumber>>;
 
 pub struct World {
     pub attempts: BTreeMap<Key, Attempt>,
     pub manifests: BTreeMap<Key, Outcome>,
-    pub alias: Alias,
+    pub aliases: BTreeMap<AliasName, Alias>,
     pub promotions: Vec<Promotion>,
-    /// Which version the alias pointed at when an evaluation was prepared.
-    pub compared: BTreeMap<Key, Option<VersionNumber>>,
+    /// Where the aliases pointed when the evaluation was prepared that an attempt goes back to.
+    pub compared: BTreeMap<Key, Pointed>,
+    /// The artifact of the gate that a publishing attempt goes by.
+    pub passed_by: BTreeMap<Key, ArtifactRef>,
     next_version: u32,
 }
 
@@ -30,6 +33,7 @@ pub struct Alias {
 }
 
 pub struct Promotion {
+    pub alias: AliasName,
     pub over: Option<VersionNumber>,
     pub compared: Option<VersionNumber>,
 }
@@ -60,12 +64,17 @@ impl Attempt {
 
 impl World {
     pub fn new() -> Self {
+        let aliases = ["champion", "reference"].into_iter().map(|name| {
+            let alias = Alias { version: Some(VersionNumber(1)), ..Alias::default() };
+            (name.parse().expect("a name"), alias)
+        });
         Self {
             attempts: BTreeMap::new(),
             manifests: BTreeMap::new(),
-            alias: Alias { version: Some(VersionNumber(1)), ..Alias::default() },
+            aliases: aliases.collect(),
             promotions: Vec::new(),
             compared: BTreeMap::new(),
+            passed_by: BTreeMap::new(),
             next_version: 2,
         }
     }
@@ -129,29 +138,38 @@ impl World {
         }
     }
 
-    /// What the registry makes of a candidate, in the transaction that records the success.
-    pub fn publish(&mut self, compared: Option<VersionNumber>) -> Publication {
-        let version = VersionNumber(self.next_version);
+    pub fn pointed(&self) -> Pointed {
+        self.aliases.iter().map(|(name, alias)| (name.clone(), alias.version)).collect()
+    }
+
+    fn new_version(&mut self) -> VersionNumber {
         self.next_version += 1;
-        let found = self.alias.version;
+        VersionNumber(self.next_version - 1)
+    }
+
+    /// What the registry makes of a candidate, in the transaction that records the success.
+    pub fn publish(&mut self, name: &AliasName, compared: Option<VersionNumber>) -> Publication {
+        let version = self.new_version();
+        let alias = self.aliases.get_mut(name).expect("it is one of the world's aliases");
+        let found = alias.version;
         match found {
-            Some(to) if self.alias.pinned => Publication::Pinned { version, to },
+            Some(to) if alias.pinned => Publication::Pinned { version, to },
             _ if found != compared => Publication::Moved { version, expected: compared, found },
             from => {
-                self.promotions.push(Promotion { over: from, compared });
-                self.alias.version = Some(version);
-                self.alias.sequence += 1;
-                Publication::Promoted { version, from, sequence: self.alias.sequence }
+                alias.version = Some(version);
+                alias.sequence += 1;
+                self.promotions.push(Promotion { alias: name.clone(), over: from, compared });
+                Publication::Promoted { version, from, sequence: alias.sequence }
             }
         }
     }
 
     /// Somebody else publishes.
-    pub fn move_alias(&mut self) -> VersionNumber {
-        let version = VersionNumber(self.next_version);
-        self.next_version += 1;
-        self.alias.version = Some(version);
-        self.alias.sequence += 1;
+    pub fn move_alias(&mut self, name: &AliasName) -> VersionNumber {
+        let version = self.new_version();
+        let alias = self.aliases.get_mut(name).expect("it is one of the world's aliases");
+        alias.version = Some(version);
+        alias.sequence += 1;
         version
     }
 }

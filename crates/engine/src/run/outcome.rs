@@ -56,13 +56,18 @@ impl Run {
     }
 
     /// Sets a publishing step, its gate and the gate's evaluation back: they compare with the alias as it is now.
+    ///
+    /// Another publication may have set gate and evaluation back before. If the gate is under way again it is left
+    /// alone, and if it ended badly meanwhile it decides about this publication too.
     pub(super) fn judge_again(&mut self, publish: usize) {
         let Role::Publish { gate, .. } = self.steps[publish].plan.role.clone() else { return };
         let Some(gate) = self.position(&gate) else { return };
         let Role::Gate { evaluation } = self.steps[gate].plan.role.clone() else { return };
-        let evaluation = self.position(&evaluation);
-        for i in evaluation.into_iter().chain([gate, publish]) {
-            self.steps[i].reset();
+        if self.steps[gate].ended_as().is_some_and(End::is_good) {
+            for i in self.position(&evaluation).into_iter().chain([gate]) {
+                self.steps[i].reset();
+            }
         }
+        self.steps[publish].reset();
     }
 }

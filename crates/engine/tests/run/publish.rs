@@ -1,7 +1,7 @@
 //! Publishing: an alias that moved, a pin, and a candidate that is the champion already.
 
 use noctule_artifacts::{AttemptNumber, Outcome, VersionNumber};
-use noctule_engine::{Event, Evidence, Publication, StepPlan};
+use noctule_engine::{Event, Evidence, Publication, Role, StepPlan};
 
 use crate::rig::{Rig, name, plan, publishing, step};
 
@@ -43,6 +43,46 @@ fn a_moved_alias_is_judged_again_twice_and_then_the_candidate_is_held() {
     assert_eq!(rig.states()[3], "publish stopped (held: moved)");
     assert_eq!(rig.status(), "held: moved");
     assert_eq!(rig.resume(), ["prepare quality/4"], "taken up again, it is judged again");
+}
+
+/// Two aliases past one gate.
+fn at_both_publishes() -> Rig {
+    let mut steps = publishing();
+    let mut second = StepPlan { name: name("second"), ..steps[3].clone() };
+    if let Role::Publish { alias, .. } = &mut second.role {
+        *alias = "reference".parse().unwrap();
+    }
+    steps.push(second);
+    let (mut rig, _) = Rig::begin(plan(2, steps));
+    rig.complete("model");
+    rig.complete("quality");
+    rig.complete("gate");
+    rig.launch("publish");
+    rig.launch("second");
+    rig
+}
+
+#[test]
+fn an_evaluation_that_is_under_way_again_is_left_alone() {
+    let mut rig = at_both_publishes();
+    assert_eq!(rig.commit("publish", Outcome::Ok, moved()), ["prepare quality/2"]);
+    rig.launch("quality");
+    assert!(rig.commit("second", Outcome::Ok, moved()).is_empty());
+    assert_eq!(rig.states()[1..], ["quality running", "gate waiting", "publish waiting", "second waiting"]);
+    rig.succeed("quality");
+    assert_eq!(rig.complete("gate"), ["prepare publish/2", "prepare second/2"]);
+}
+
+#[test]
+fn a_gate_that_rejects_the_second_time_decides_for_all() {
+    let mut rig = at_both_publishes();
+    rig.commit("publish", Outcome::Ok, moved());
+    rig.complete("quality");
+    rig.launch("gate");
+    rig.commit("gate", Outcome::GateRejected, None);
+    assert!(rig.commit("second", Outcome::Ok, moved()).is_empty());
+    assert_eq!(rig.states()[4], "second skipped (`gate` stopped: gate-rejected: fail)");
+    assert_eq!(rig.status(), "gate-rejected: fail");
 }
 
 #[test]
