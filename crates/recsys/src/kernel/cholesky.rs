@@ -1,5 +1,10 @@
 //! Cholesky factorisation and solution of small symmetric systems.
 
+#![allow(
+    clippy::absurd_extreme_comparisons,
+    reason = "loops over lanes are unrolled: `K > J` is constant in each copy"
+)]
+
 use super::LANES;
 use super::lanes::{Lanes, each_lane};
 use super::product::{Ahead, Place, SUBTRACT, product, sixteen_dots};

@@ -9,10 +9,13 @@ use super::LANES;
 /// that enables them; pointers must be valid for the numbers that are read or written.
 pub(crate) trait Lanes: Copy {
     type V: Copy;
+    /// Counts of how often something was true.
+    type Counts: Copy;
 
     /// Whether there are registers for a tile of 3 x 8 vectors.
     const MANY_REGISTERS: bool;
 
+    unsafe fn no_counts() -> Self::Counts;
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(from: *const f32) -> Self::V;
     unsafe fn store(to: *mut f32, v: Self::V);
@@ -30,8 +33,12 @@ pub(crate) trait Lanes: Copy {
     unsafe fn prefetch(at: *const f32);
     /// A bit per number, the first number in the lowest: where `a > b`.
     unsafe fn above(a: Self::V, b: Self::V) -> u16;
-    /// Where `a >= b`.
-    unsafe fn at_least(a: Self::V, b: Self::V) -> u16;
+    /// `counts` raised by one where `a > b`.
+    unsafe fn count_above(a: Self::V, b: Self::V, counts: Self::Counts) -> Self::Counts;
+    /// `counts` raised by one where `a >= b`.
+    unsafe fn count_at_least(a: Self::V, b: Self::V, counts: Self::Counts) -> Self::Counts;
+    /// The sum of the counts.
+    unsafe fn total(counts: Self::Counts) -> u32;
 
     /// Turns rows into columns.
     #[inline(always)]
@@ -68,6 +75,7 @@ impl Portable {
 
 impl Lanes for Portable {
     type V = [f32; LANES];
+    type Counts = u32;
 
     const MANY_REGISTERS: bool = false;
 
@@ -128,8 +136,23 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    unsafe fn at_least(a: Self::V, b: Self::V) -> u16 {
-        Self::mask(a, b, |a, b| a >= b)
+    unsafe fn no_counts() -> u32 {
+        0
+    }
+
+    #[inline(always)]
+    unsafe fn count_above(a: Self::V, b: Self::V, counts: u32) -> u32 {
+        counts + Self::mask(a, b, |a, b| a > b).count_ones()
+    }
+
+    #[inline(always)]
+    unsafe fn count_at_least(a: Self::V, b: Self::V, counts: u32) -> u32 {
+        counts + Self::mask(a, b, |a, b| a >= b).count_ones()
+    }
+
+    #[inline(always)]
+    unsafe fn total(counts: u32) -> u32 {
+        counts
     }
 }
 
@@ -148,6 +171,7 @@ mod x86 {
     // SAFETY of every body: the trait's contract.
     impl Lanes for Avx512 {
         type V = __m512;
+        type Counts = __m512i;
 
         const MANY_REGISTERS: bool = true;
 
@@ -207,8 +231,29 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn at_least(a: __m512, b: __m512) -> u16 {
-            unsafe { _mm512_cmp_ps_mask::<_CMP_GE_OQ>(a, b) }
+        unsafe fn no_counts() -> __m512i {
+            unsafe { _mm512_setzero_si512() }
+        }
+
+        #[inline(always)]
+        unsafe fn count_above(a: __m512, b: __m512, counts: __m512i) -> __m512i {
+            unsafe {
+                let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b);
+                _mm512_mask_add_epi32(counts, above, counts, _mm512_set1_epi32(1))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn count_at_least(a: __m512, b: __m512, counts: __m512i) -> __m512i {
+            unsafe {
+                let at_least = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(a, b);
+                _mm512_mask_add_epi32(counts, at_least, counts, _mm512_set1_epi32(1))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn total(counts: __m512i) -> u32 {
+            unsafe { _mm512_reduce_add_epi32(counts) as u32 }
         }
 
         /// Pairs of rows, of pairs, of fours and of eights change places.
@@ -256,6 +301,7 @@ mod x86 {
     // SAFETY of every body: the trait's contract.
     impl Lanes for Avx2 {
         type V = [__m256; 2];
+        type Counts = [__m256i; 2];
 
         const MANY_REGISTERS: bool = false;
 
@@ -321,8 +367,37 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn at_least(a: Self::V, b: Self::V) -> u16 {
-            unsafe { masks(_mm256_cmp_ps::<_CMP_GE_OQ>(a[0], b[0]), _mm256_cmp_ps::<_CMP_GE_OQ>(a[1], b[1])) }
+        unsafe fn no_counts() -> Self::Counts {
+            unsafe { [_mm256_setzero_si256(); 2] }
+        }
+
+        // What is true is -1 in every lane.
+        #[inline(always)]
+        unsafe fn count_above(a: Self::V, b: Self::V, counts: Self::Counts) -> Self::Counts {
+            unsafe {
+                let low = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GT_OQ>(a[0], b[0]));
+                let high = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GT_OQ>(a[1], b[1]));
+                [_mm256_sub_epi32(counts[0], low), _mm256_sub_epi32(counts[1], high)]
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn count_at_least(a: Self::V, b: Self::V, counts: Self::Counts) -> Self::Counts {
+            unsafe {
+                let low = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GE_OQ>(a[0], b[0]));
+                let high = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GE_OQ>(a[1], b[1]));
+                [_mm256_sub_epi32(counts[0], low), _mm256_sub_epi32(counts[1], high)]
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn total(counts: Self::Counts) -> u32 {
+            let mut lanes = [0u32; 8];
+            unsafe {
+                let both = _mm256_add_epi32(counts[0], counts[1]);
+                _mm256_storeu_si256(lanes.as_mut_ptr().cast(), both);
+            }
+            lanes.iter().sum()
         }
     }
 }

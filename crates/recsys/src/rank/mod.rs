@@ -34,7 +34,7 @@ use factors::FactorRanker;
 use fixed::FixedOrder;
 
 /// Users whose scores against a block of items are computed together.
-const USERS_PER_CHUNK: usize = 64;
+const USERS_PER_CHUNK: usize = 128;
 /// Chunks per thread between two hand-overs, so that threads seldom wait for the slowest chunk.
 const CHUNKS_PER_THREAD: usize = 16;
 

@@ -100,14 +100,19 @@ impl<'a> UserPass<'a> {
 
     #[inline(always)]
     unsafe fn take_top<L: Lanes>(&mut self, start: u32, scores: &[f32]) {
+        const AT_ONCE: usize = 4 * LANES;
         let mut bar = self.top.bar();
-        for (vector, at) in scores.chunks_exact(LANES).zip((start..).step_by(LANES)) {
-            // SAFETY: the caller's, and the chunk is one vector long.
-            let mut above = unsafe { L::above(L::load(vector.as_ptr()), L::splat(bar)) };
+        for (part, at) in scores.chunks(AT_ONCE).zip((start..).step_by(AT_ONCE)) {
+            let mut above = 0u64;
+            for (number, vector) in part.chunks_exact(LANES).enumerate() {
+                // SAFETY: the caller's, and the chunk is one vector long.
+                let mask = unsafe { L::above(L::load(vector.as_ptr()), L::splat(bar)) };
+                above |= u64::from(mask) << (number * LANES);
+            }
             while above != 0 {
                 let lane = above.trailing_zeros();
                 above &= above - 1;
-                let score = vector[lane as usize];
+                let score = part[lane as usize];
                 if score > bar {
                     self.top.push(score, at + lane);
                     bar = self.top.bar();
@@ -143,17 +148,18 @@ impl Standing {
     #[inline(always)]
     unsafe fn take<L: Lanes>(&mut self, start: u32, scores: &[f32]) {
         let own = self.place.wrapping_sub(start) as usize;
-        let (mut above, mut equal) = (0, 0);
         // SAFETY: the caller's, and every chunk is one vector long.
-        unsafe {
+        let (above, at_least) = unsafe {
             let score = L::splat(self.score);
+            let (mut above, mut at_least) = (L::no_counts(), L::no_counts());
             for vector in scores.chunks_exact(LANES) {
                 let vector = L::load(vector.as_ptr());
-                above += L::above(vector, score).count_ones();
-                equal += L::at_least(vector, score).count_ones();
+                above = L::count_above(vector, score, above);
+                at_least = L::count_at_least(vector, score, at_least);
             }
-        }
-        equal -= above;
+            (L::total(above), L::total(at_least))
+        };
+        let equal = at_least - above;
         self.above += above;
         if own < scores.len() {
             let before = scores[..own].iter().filter(|score| **score == self.score).count() as u32;
