@@ -213,7 +213,8 @@ impl Controller {
         self.tell(stage, Event::AttemptGone { step, attempt: AttemptNumber(attempt) })
     }
 
-    /// Looks at every attempt that the log says is live, and at the abandoned ones.
+    /// Looks at every attempt that the log says is live, and at the abandoned ones; what was asked to end and still
+    /// runs is asked again.
     pub fn reconcile(&mut self, stage: &mut Stage) -> Result<(), Killed> {
         let keys: Vec<Key> = self
             .run
@@ -228,7 +229,10 @@ impl Controller {
         for key in keys {
             self.look(stage, &key)?;
         }
-        Ok(())
+        // A signal may have been lost on its way to a silent node.
+        let outstanding = self.run.outstanding().into_iter();
+        let signals = outstanding.filter(|c| matches!(c, Command::Stop { .. } | Command::Kill { .. }));
+        self.obey(stage, signals.collect())
     }
 
     /// Looks at one attempt: first for its manifest, then for whatever became of it.
