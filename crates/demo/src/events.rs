@@ -44,6 +44,7 @@ pub struct Events {
     latest: u64,
     rates: Rates,
     faults: Vec<Fault>,
+    malformed: usize,
     bots: BotTally,
 }
 
@@ -88,6 +89,7 @@ impl Events {
             rows_logged: 0,
             latest: 0,
             faults: Vec::new(),
+            malformed: 0,
             bots: BotTally::default(),
         }
     }
@@ -175,7 +177,9 @@ impl Events {
             log_row.ts = Some((self.day + 1) * MICROS_PER_DAY + after);
             self.faults.push(Fault::Future { event_id });
         } else if log_row.watch.is_some_and(|watch| watch.share >= 0.5) && falls_in(self.rates.malformed) {
-            let what = Malformed::ALL[draw.below(4) as usize];
+            // In turn, so that a small log has each kind.
+            let what = Malformed::ALL[self.malformed % Malformed::ALL.len()];
+            self.malformed += 1;
             log_row.spoil(what);
             self.faults.push(Fault::Malformed { event_id, what });
         }

@@ -125,8 +125,8 @@ fn draw_item(world: &World, serial: i64, draw: &mut Draw) -> Item {
     let cluster = world.supply.pick(draw) as u8;
     let centre = world.centres[cluster as usize];
     let taste = unit_vector(centre.map(|x| x + 0.25 * draw.normal() as f32));
-    // The quantile function of a Zipf law with exponent 0.8, cut at one in two thousand.
-    let weight = libm::pow(draw.unit().max(0.0005), -0.8);
+    // The quantile function of a Zipf law with exponent 1, cut at one in five thousand.
+    let weight = libm::pow(draw.unit().max(0.000_2), -1.0);
     let posted_on = world.items.birthday(serial);
     let harmful = draw.chance(0.015);
     Item {

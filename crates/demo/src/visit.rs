@@ -10,7 +10,7 @@ pub(crate) const SECONDS_PER_DAY: u32 = 86_400;
 /// Mean exposures in a visit, and rows that one exposure leaves in the log; measured, so that
 /// `events` of the settings is met.
 const EXPOSURES_A_VISIT: f64 = 7.0;
-const ROWS_AN_EXPOSURE: f64 = 1.66;
+const ROWS_AN_EXPOSURE: f64 = 1.45;
 const LONGEST_VISIT: u32 = 50;
 /// Probability that a user comes on a day at all.
 const COMING: f64 = 0.8;
