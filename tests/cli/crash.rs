@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::house::House;
-use crate::shop::{BEATS_POPULARITY, TRAIN, short};
+use crate::shop::{TRAIN, short};
 
 /// What must be the same however often the run was killed.
 fn essence(document: &Value) -> Value {
@@ -21,7 +21,7 @@ fn essence(document: &Value) -> Value {
 
 fn prepared() -> House {
     let house = House::new();
-    let text = short(TRAIN, BEATS_POPULARITY)
+    let text = short(TRAIN, "{metric: ndcg@20, min: 0.001}")
         .replace("users=3000&items=600&events=40000", "users=2000&items=300&events=25000")
         .replace("window: 14d", "window: 6d");
     house.file("p.yaml", text);

@@ -71,7 +71,7 @@ fn a_fall_against_the_last_good_run_stops_it_and_a_changed_expectation_is_judged
             "demo",
             "few",
             "--source",
-            "demo://shop?users=200&items=60&events=500",
+            "demo://shop?users=200&items=60&events=100",
             "--until",
             "2026-11-19",
             "--days",

@@ -103,7 +103,7 @@ fn a_pipeline_that_goes_around_its_gate_is_refused() {
                 .replace("publish\n    with: {model: model", "publish\n    with: {model: other"),
             "judged",
         ),
-        (short(TRAIN, ""), "rule"),
+        (short(TRAIN, ""), "`require` is an empty list"),
         (
             short(TRAIN, BEATS_POPULARITY).replace("    uses: gate\n", "    uses: gate\n    when: false\n"),
             "when",

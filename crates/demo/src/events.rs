@@ -66,7 +66,7 @@ impl Rates {
             out_of_order: f64::max(0.001, 5.0 / rows),
             late: f64::max(0.000_5, 5.0 / rows),
             future: f64::max(0.000_3, 5.0 / rows),
-            malformed: f64::max(0.000_8, 40.0 / rows),
+            malformed: f64::max(0.000_8, 100.0 / rows),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Publishing: an alias that moved, a pin, and a candidate that is the champion already.
 
 use noctule_artifacts::{AttemptNumber, Outcome, VersionNumber};
-use noctule_engine::{Event, Evidence, Publication, Role, StepPlan};
+use noctule_engine::{Event, Evidence, Publication, StepPlan};
 
-use crate::rig::{Rig, name, plan, publishing, step};
+use crate::rig::{Rig, name, plan, publishing, second_publish, step};
 
 fn at_publish() -> Rig {
     let (mut rig, _) = Rig::begin(plan(1, publishing()));
@@ -48,11 +48,7 @@ fn a_moved_alias_is_judged_again_twice_and_then_the_candidate_is_held() {
 /// Two aliases past one gate.
 fn at_both_publishes() -> Rig {
     let mut steps = publishing();
-    let mut second = StepPlan { name: name("second"), ..steps[3].clone() };
-    if let Role::Publish { alias, .. } = &mut second.role {
-        *alias = "reference".parse().unwrap();
-    }
-    steps.push(second);
+    steps.push(second_publish());
     let (mut rig, _) = Rig::begin(plan(2, steps));
     rig.complete("model");
     rig.complete("quality");

@@ -74,6 +74,18 @@ pub fn publishing() -> Vec<StepPlan> {
     ]
 }
 
+/// A second alias, past the same gate.
+pub fn second_publish() -> StepPlan {
+    StepPlan {
+        role: Role::Publish {
+            gate: name("gate"),
+            model: "home-feed".parse().unwrap(),
+            alias: "reference".parse().unwrap(),
+        },
+        ..step("second < model gate")
+    }
+}
+
 pub struct Rig {
     pub run: Run,
     pub now: Timestamp,

@@ -266,3 +266,108 @@ pub(crate) unsafe fn sixteen_dots<L: Lanes>(
         sums[0]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::lanes::Portable;
+    use proptest::prelude::*;
+
+    /// What each width of lanes gives for one product.
+    struct Given<'a> {
+        a: &'a [f32],
+        b: &'a [f32],
+        c: &'a [f32],
+        blocks: usize,
+        columns: usize,
+        depth: usize,
+    }
+
+    impl Given<'_> {
+        #[inline(always)]
+        unsafe fn set_add_subtract<L: Lanes>(&self) -> [Vec<f32>; 3] {
+            let place = |c: &mut [f32]| Place {
+                a: self.a.as_ptr(),
+                a_step_k: self.blocks * LANES,
+                b: self.b.as_ptr(),
+                b_step_k: 1,
+                b_step_j: self.depth,
+                c: c.as_mut_ptr(),
+                c_step_j: self.blocks * LANES,
+            };
+            let rows: Vec<u32> = (0..self.depth as u32 / 2).collect();
+            let mut results = [self.c.to_vec(), self.c.to_vec(), self.c.to_vec()];
+            let mut ahead = Ahead::of(self.a, self.blocks * LANES, &rows);
+            // SAFETY: the caller's; all have the sizes that the places say.
+            unsafe {
+                let (blocks, columns, depth) = (self.blocks, self.columns, self.depth);
+                product::<L, SET>(place(&mut results[0]), blocks, columns, depth, &mut ahead);
+                product::<L, ADD>(place(&mut results[1]), blocks, columns, depth, &mut Ahead::nothing());
+                product::<L, SUBTRACT>(place(&mut results[2]), blocks, columns, depth, &mut ahead);
+            }
+            results
+        }
+
+        fn by_hand(&self) -> [Vec<f32>; 3] {
+            let width = self.blocks * LANES;
+            let entry = |i: usize, j: usize| -> f32 {
+                (0..self.depth).map(|k| self.a[k * width + i] * self.b[j * self.depth + k]).sum()
+            };
+            let product: Vec<f32> =
+                (0..width * self.columns).map(|at| entry(at % width, at / width)).collect();
+            let with = |f: fn(f32, f32) -> f32| self.c.iter().zip(&product).map(|(c, p)| f(*c, *p)).collect();
+            [product.clone(), with(|c, p| c + p), with(|c, p| c - p)]
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    mod x86 {
+        use super::*;
+        use crate::kernel::lanes::{Avx2, Avx512};
+
+        #[target_feature(enable = "avx512f,avx2,fma")]
+        pub(super) fn avx512(given: &Given<'_>) -> [Vec<f32>; 3] {
+            // SAFETY: this function enables what Avx512 needs.
+            unsafe { given.set_add_subtract::<Avx512>() }
+        }
+
+        #[target_feature(enable = "avx2,fma")]
+        pub(super) fn avx2(given: &Given<'_>) -> [Vec<f32>; 3] {
+            // SAFETY: this function enables what Avx2 needs.
+            unsafe { given.set_add_subtract::<Avx2>() }
+        }
+    }
+
+    proptest! {
+        /// Small whole numbers, so that every order of sums gives the same.
+        #[test]
+        fn every_width_gives_what_the_definition_gives(
+            (blocks, columns, depth) in (1usize..8, 0usize..20, 0usize..12),
+            seed in any::<u32>(),
+        ) {
+            let number = |at: usize| {
+                let mixed = seed.wrapping_add(at as u32).wrapping_mul(2_654_435_761);
+                f32::from((mixed >> 29) as i8 - 4)
+            };
+            let a: Vec<f32> = (0..blocks * LANES * depth.max(1)).map(number).collect();
+            let b: Vec<f32> = (0..columns * depth).map(|at| number(at + 7)).collect();
+            let c: Vec<f32> = (0..blocks * LANES * columns).map(|at| number(at + 13)).collect();
+            let given = Given { a: &a, b: &b, c: &c, blocks, columns, depth };
+            let expected = given.by_hand();
+            // SAFETY: plain Rust runs anywhere.
+            prop_assert_eq!(&unsafe { given.set_add_subtract::<Portable>() }, &expected);
+            #[cfg(target_arch = "x86_64")]
+            {
+                let fma = std::arch::is_x86_feature_detected!("fma");
+                if fma && std::arch::is_x86_feature_detected!("avx2") {
+                    // SAFETY: just seen.
+                    prop_assert_eq!(&unsafe { x86::avx2(&given) }, &expected);
+                }
+                if fma && std::arch::is_x86_feature_detected!("avx512f") {
+                    // SAFETY: just seen.
+                    prop_assert_eq!(&unsafe { x86::avx512(&given) }, &expected);
+                }
+            }
+        }
+    }
+}

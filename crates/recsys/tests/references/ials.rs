@@ -177,6 +177,17 @@ fn long_histories_are_summed_in_parts() {
     compare(&settings(20, 2), &pairs);
 }
 
+/// Equal terms, whose rounding errors all point one way.
+#[test]
+fn a_hundred_thousand_equal_terms_are_summed_well() {
+    let rows: Vec<(u32, u32)> = [100_000, 40_000, 1_024]
+        .into_iter()
+        .zip(0..)
+        .flat_map(|(pairs, item)| (0..pairs).map(move |user| (user, item)))
+        .collect();
+    compare(&settings(2, 2), &interactions(&rows, 100_000, 3));
+}
+
 #[test]
 fn the_loss_never_rises() {
     let pairs = mixed(80, 60, 5, false);

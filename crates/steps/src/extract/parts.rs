@@ -11,7 +11,8 @@ use noctule_artifacts::manifest::{Manifest, Output, OutputForm, Part};
 use noctule_artifacts::{Digest, OutputName};
 use noctule_spec::kinds::extract::{ONLY_SOURCE, Settings, Source, VERSION};
 use noctule_tables::source::{
-    Condition, Fetched, PartCounts, PartOutcome, PartRequest, Partition, Reject, read_part, rejects_schema,
+    Access, Condition, Fetched, PartCounts, PartOutcome, PartRequest, Partition, Reject, read_part,
+    rejects_schema,
 };
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -211,6 +212,7 @@ impl Reader<'_> {
         let folder = attempt.draft.spill_folder()?;
         let condition = self.settings.condition.as_deref().map(Condition::new);
         let (writing, wishes) = (writing(self.source), wishes(self.source));
+        let access = Access::from_environment();
         let mut outcomes = Vec::new();
         let mut done = total - fresh.len();
         let mut fresh = fresh.into_iter().enumerate().peekable();
@@ -220,7 +222,7 @@ impl Reader<'_> {
             for (_, wanted) in &batch {
                 let mut objects = Vec::new();
                 for object in &wanted.objects {
-                    objects.push(Fetched::get(object, &folder).await?);
+                    objects.push(Fetched::get(object, &folder, &access).await?);
                 }
                 fetched.push(objects);
             }

@@ -8,7 +8,9 @@ use noctule_artifacts::launch::{Interval, Listing};
 use noctule_spec::kinds::extract::{
     ColumnType, Compression as SpecCompression, Encoding, Format as SpecFormat, Settings, Source, TimeUnit,
 };
-use noctule_tables::source::{Address, ColumnWish, Compression, Format, Kind, Unit, Wanted, Writing, list};
+use noctule_tables::source::{
+    Access, Address, ColumnWish, Compression, Format, Kind, Unit, Wanted, Writing, list,
+};
 
 use super::zone_of;
 use crate::error::StepError;
@@ -25,7 +27,10 @@ pub async fn list_sources(
     let mut listings = BTreeMap::new();
     for (name, source) in &settings.sources {
         let address = Address::parse(&source.source, Path::new(&folder))?;
-        listings.insert(name.clone(), list(&address, wanted(settings), interval, &zone).await?);
+        listings.insert(
+            name.clone(),
+            list(&address, wanted(settings), interval, &zone, &Access::from_environment()).await?,
+        );
     }
     Ok(listings)
 }

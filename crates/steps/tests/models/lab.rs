@@ -86,7 +86,8 @@ impl Lab {
             let mut writer = TableWriter::new(batch.schema(), 1, move |_| Ok(path.clone()));
             writer.write(batch).unwrap();
             writer.finish().unwrap();
-            let columns = batch.schema().fields().iter().map(|field| Column {
+            let schema = batch.schema();
+            let columns = schema.fields().iter().map(|field| Column {
                 name: field.name().clone(),
                 data_type: field.data_type().to_string(),
                 nullable: field.is_nullable(),

@@ -18,7 +18,7 @@ pub fn command(location: &str) -> Command {
 /// The same with runs numbered from `first`, so that several can write at once.
 pub fn command_from(location: &str, first: u32) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["child::write_until_ended", "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
+    command.args(["child::write_until_ended", "--exact", "--nocapture", "--test-threads=1"]);
     command.env(LOCATION, location).env(FIRST_RUN, first.to_string());
     command
 }
@@ -26,7 +26,6 @@ pub fn command_from(location: &str, first: u32) -> Command {
 /// Begins run after run and publishes a version in each. After a commit it says so on a line of its own, and says on
 /// one line what stopped it.
 #[test]
-#[ignore = "it is what the crash tests start as a process of its own"]
 fn write_until_ended() {
     let Ok(text) = std::env::var(LOCATION) else { return };
     block_on(async move {

@@ -57,18 +57,31 @@ impl Address {
     }
 }
 
-/// The store behind a URL, with credentials from the environment, and the path in it.
-pub(crate) fn store_of(url: &Url) -> Result<(Arc<dyn ObjectStore>, ObjectPath), SourceError> {
-    let mut options: Vec<(String, String)> = std::env::vars()
-        .filter(|(name, _)| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix)))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value))
-        .collect();
-    if url.scheme() == "http" {
-        options.push(("allow_http".to_owned(), "true".to_owned()));
+/// What reading a source from elsewhere depends on. Nothing is read from the process's environment after this was made.
+#[derive(Clone, Default)]
+pub struct Access {
+    /// Variables that may hold credentials and settings: `AWS_*`, `GOOGLE_*`, `AZURE_*`.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Access {
+    pub fn from_environment() -> Self {
+        let is_setting =
+            |name: &str| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix));
+        Self { environment: std::env::vars().filter(|(name, _)| is_setting(name)).collect() }
     }
-    let (store, path) = object_store::parse_url_opts(url, options)
-        .map_err(|error| SourceError::Address { address: url.to_string(), rule: error.to_string() })?;
-    Ok((Arc::from(store), path))
+
+    /// The store behind a URL, and the path in it.
+    pub(crate) fn store(&self, url: &Url) -> Result<(Arc<dyn ObjectStore>, ObjectPath), SourceError> {
+        let mut options: Vec<(String, String)> =
+            self.environment.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
+        if url.scheme() == "http" {
+            options.push(("allow_http".to_owned(), "true".to_owned()));
+        }
+        let (store, path) = object_store::parse_url_opts(url, options)
+            .map_err(|error| SourceError::Address { address: url.to_string(), rule: error.to_string() })?;
+        Ok((Arc::from(store), path))
+    }
 }
 
 /// Whether a path or URL has wildcards.

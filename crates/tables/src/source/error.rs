@@ -82,6 +82,12 @@ impl SourceError {
             E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
                 SourceError::Denied { address, cause: error.to_string() }
             }
+            // A refused listing comes without a kind of its own; only its text has the status.
+            E::Generic { .. }
+                if ["401 Unauthorized", "403 Forbidden"].iter().any(|s| error.to_string().contains(s)) =>
+            {
+                SourceError::Denied { address, cause: error.to_string() }
+            }
             other => SourceError::Away { address, cause: other.to_string() },
         }
     }

@@ -8,9 +8,9 @@ use noctule_artifacts::launch::SourceObject;
 use object_store::{GetOptions, ObjectStore};
 use url::Url;
 
-use crate::source::address::store_of;
+use crate::source::address::Access;
 use crate::source::error::SourceError;
-use crate::source::list::{local_tag, remote_tag};
+use crate::source::list::{is_listed, local_tag};
 
 /// A listed object on this machine. A copy of a remote one goes when this is dropped.
 pub struct Fetched {
@@ -35,7 +35,7 @@ impl Fetched {
     ///
     /// # Errors
     /// [`SourceError::Changed`] when it is not what was listed.
-    pub async fn get(object: &SourceObject, folder: &Path) -> Result<Self, SourceError> {
+    pub async fn get(object: &SourceObject, folder: &Path, access: &Access) -> Result<Self, SourceError> {
         if object.url.starts_with("demo:") {
             let content = demo(object)?;
             return Ok(Self { content, object: object.clone(), copy: None });
@@ -49,7 +49,7 @@ impl Fetched {
             fetched.still_the_same()?;
             return Ok(fetched);
         }
-        let copy = download(&url, object, folder).await?;
+        let copy = download(&url, object, folder, access).await?;
         Ok(Self { content: Content::File(copy.path().to_owned()), object: object.clone(), copy: Some(copy) })
     }
 
@@ -102,6 +102,7 @@ async fn download(
     url: &Url,
     object: &SourceObject,
     folder: &Path,
+    access: &Access,
 ) -> Result<tempfile::NamedTempFile, SourceError> {
     let failed = |error: object_store::Error| match error {
         object_store::Error::Precondition { .. } | object_store::Error::NotFound { .. } => {
@@ -113,13 +114,13 @@ async fn download(
         }
         other => SourceError::from_store(&object.url, other),
     };
-    let (store, path) = store_of(url)?;
+    let (store, path) = access.store(url)?;
     let if_match = object.tag.strip_prefix("etag ").map(str::to_owned);
     let options = GetOptions { if_match, ..GetOptions::default() };
     let response = store.get_opts(&path, options).await.map_err(failed)?;
     // A server may ignore the condition: what it says of its answer has to agree.
-    let found = remote_tag(&response.meta);
-    if found != object.tag || response.meta.size != object.size {
+    if !is_listed(object, &response.meta) {
+        let found = response.meta.e_tag.as_deref().unwrap_or("another").to_owned();
         return Err(SourceError::Changed { object: object.url.clone(), listed: object.tag.clone(), found });
     }
     let full = |error: std::io::Error| SourceError::from_io(&folder.display().to_string(), error);

@@ -12,7 +12,7 @@ use noctule_artifacts::launch::{Interval, Listing, SourceObject};
 use object_store::{ObjectMeta, ObjectStoreExt};
 use url::Url;
 
-use crate::source::address::{Address, has_wildcards, store_of};
+use crate::source::address::{Access, Address, has_wildcards};
 use crate::source::error::SourceError;
 use crate::source::partition::Partition;
 
@@ -38,12 +38,13 @@ pub async fn list(
     wanted: Wanted,
     interval: Interval,
     zone: &TimeZone,
+    access: &Access,
 ) -> Result<Listing, SourceError> {
     let mut objects = match address {
         Address::Demo(demo) => return list_demo(demo, wanted, interval),
         Address::Local(path) => list_local(path)?,
-        Address::Remote(url) if url.scheme().starts_with("http") => vec![head(url).await?],
-        Address::Remote(url) => list_remote(url).await?,
+        Address::Remote(url) if url.scheme().starts_with("http") => vec![head(url, access).await?],
+        Address::Remote(url) => list_remote(url, access).await?,
     };
     prune(&mut objects, wanted, interval, zone);
     objects.sort_by(|a, b| (&a.partition, &a.url).cmp(&(&b.partition, &b.url)));
@@ -193,16 +194,32 @@ fn is_hidden(name: &str) -> bool {
 }
 
 /// What changes when a stored object changes.
-pub(crate) fn remote_tag(meta: &ObjectMeta) -> String {
-    match (&meta.e_tag, &meta.version) {
-        (Some(tag), _) => format!("etag {tag}"),
-        (None, Some(version)) => format!("version {version}"),
-        (None, None) => format!("{} bytes of {}", meta.size, meta.last_modified.to_rfc3339()),
+fn remote_tag(meta: &ObjectMeta) -> String {
+    match &meta.e_tag {
+        Some(tag) => format!("etag {tag}"),
+        None => dated_tag(meta),
     }
 }
 
-async fn head(url: &Url) -> Result<SourceObject, SourceError> {
-    let (store, path) = store_of(url)?;
+/// To the second: the header of an answer has no finer date than that.
+fn dated_tag(meta: &ObjectMeta) -> String {
+    format!("{} bytes of {}", meta.size, meta.last_modified.timestamp())
+}
+
+/// Whether an object is the one that was listed under a tag. Some stores name the ETag only when an object is read,
+/// some only when it is listed.
+pub(crate) fn is_listed(object: &SourceObject, meta: &ObjectMeta) -> bool {
+    let dated = !object.tag.starts_with("etag ");
+    let known = if dated {
+        object.tag == dated_tag(meta)
+    } else {
+        meta.e_tag.is_none() || object.tag == remote_tag(meta)
+    };
+    known && meta.size == object.size
+}
+
+async fn head(url: &Url, access: &Access) -> Result<SourceObject, SourceError> {
+    let (store, path) = access.store(url)?;
     let meta = store.head(&path).await.map_err(|error| SourceError::from_store(url.as_str(), error))?;
     Ok(remote_object(url, &meta, ""))
 }
@@ -222,8 +239,8 @@ fn remote_object(root: &Url, meta: &ObjectMeta, below: &str) -> SourceObject {
     }
 }
 
-async fn list_remote(url: &Url) -> Result<Vec<SourceObject>, SourceError> {
-    let (store, path) = store_of(url)?;
+async fn list_remote(url: &Url, access: &Access) -> Result<Vec<SourceObject>, SourceError> {
+    let (store, path) = access.store(url)?;
     let failed = |error| SourceError::from_store(url.as_str(), error);
     let wildcards = has_wildcards(path.as_ref());
     let fixed: Vec<_> = path.parts().take_while(|part| !has_wildcards(part.as_ref())).collect();

@@ -22,7 +22,7 @@ mod textual;
 mod time;
 mod typed;
 
-pub use address::Address;
+pub use address::{Access, Address};
 pub use columns::{ColumnWish, Kind, Unit};
 pub use error::SourceError;
 pub use fetch::Fetched;

@@ -21,9 +21,9 @@ use crate::kernel::{LANES, padded};
 
 /// Numbers to a gathered block, which stays in the first-level cache.
 const GATHERED: usize = 8 * 1024;
-/// Blocks whose products are summed in one go before they are added to the total, so that the sums
-/// of a row with millions of pairs lose nothing.
-const BLOCKS_PER_SUM: usize = 64;
+/// Pairs whose products are summed in single precision before they are added to a total in double
+/// precision, so that the sums of a row with millions of pairs lose nothing.
+const PAIRS_PER_SUM: usize = 1024;
 
 /// The pairs of one row.
 #[derive(Clone, Copy)]
@@ -52,8 +52,8 @@ pub(super) struct Scratch {
     side: Lines,
     inverse: Lines,
     /// Sums of a long row so far.
-    matrix_total: Lines,
-    side_total: Lines,
+    matrix_total: Vec<f64>,
+    side_total: Vec<f64>,
 }
 
 impl Scratch {
@@ -64,8 +64,8 @@ impl Scratch {
             matrix: Lines::zeroed(width * width),
             side: Lines::zeroed(width),
             inverse: Lines::zeroed(width),
-            matrix_total: Lines::zeroed(width * width),
-            side_total: Lines::zeroed(width),
+            matrix_total: vec![0.0; width * width],
+            side_total: vec![0.0; width],
         }
     }
 }
@@ -130,19 +130,53 @@ unsafe fn solve_by_factors<L: Lanes>(
 /// `U^T U` into the matrix and `U^T sqrt(c)` into the side.
 #[inline(always)]
 unsafe fn sum_products<L: Lanes>(fixed: &Fixed, pairs: Pairs<'_>, next: &[u32], scratch: &mut Scratch) {
-    let (width, count) = (fixed.width, pairs.len());
+    // SAFETY: the caller's.
+    unsafe {
+        if pairs.len() <= PAIRS_PER_SUM {
+            return sum_span::<L>(fixed, pairs, 0..pairs.len(), next, scratch);
+        }
+        scratch.matrix_total.fill(0.0);
+        scratch.side_total.fill(0.0);
+        for start in (0..pairs.len()).step_by(PAIRS_PER_SUM) {
+            let span = start..pairs.len().min(start + PAIRS_PER_SUM);
+            sum_span::<L>(fixed, pairs, span, next, scratch);
+            add_into(&mut scratch.matrix_total, &scratch.matrix);
+            add_into(&mut scratch.side_total, &scratch.side);
+        }
+    }
+    for (to, total) in
+        [(&mut scratch.matrix, &scratch.matrix_total), (&mut scratch.side, &scratch.side_total)]
+    {
+        to.iter_mut().zip(total).for_each(|(to, total)| *to = *total as f32);
+    }
+}
+
+fn add_into(total: &mut [f64], part: &[f32]) {
+    total.iter_mut().zip(part).for_each(|(total, part)| *total += f64::from(*part));
+}
+
+/// The same for a span of the pairs, in single precision.
+#[inline(always)]
+unsafe fn sum_span<L: Lanes>(
+    fixed: &Fixed,
+    pairs: Pairs<'_>,
+    span: Range<usize>,
+    next: &[u32],
+    scratch: &mut Scratch,
+) {
+    let width = fixed.width;
     let at_once = rows_at_once(width);
     let Scratch { gathered, matrix, side, scale, .. } = scratch;
-    for (block, start) in (0..count).step_by(at_once).enumerate() {
-        let rows = start..count.min(start + at_once);
-        let soon =
-            if rows.end == count { next } else { &pairs.items[rows.end..count.min(rows.end + at_once)] };
+    for start in span.clone().step_by(at_once) {
+        let rows = start..span.end.min(start + at_once);
+        let rest = &pairs.items[rows.end..];
+        let soon = if rest.is_empty() { next } else { &rest[..rest.len().min(at_once)] };
         let mut ahead = Ahead::of(&fixed.rotated, width, soon);
         // SAFETY: the caller's; the gathered block holds at_once rows.
         unsafe {
             gather::<L>(fixed, pairs, rows.clone(), scale, gathered);
             let (from, to) = (gathered.as_ptr(), matrix.as_mut_ptr());
-            if block % BLOCKS_PER_SUM == 0 {
+            if start == span.start {
                 own_product::<L, SET>(from, to, width / LANES, rows.len(), &mut ahead);
                 weighted_sum::<L, SET>(pairs, rows, gathered, side);
             } else {
@@ -150,28 +184,6 @@ unsafe fn sum_products<L: Lanes>(fixed: &Fixed, pairs: Pairs<'_>, next: &[u32], 
                 weighted_sum::<L, ADD>(pairs, rows, gathered, side);
             }
         }
-        if count > at_once * BLOCKS_PER_SUM && (block % BLOCKS_PER_SUM == BLOCKS_PER_SUM - 1) {
-            add_into(&mut scratch.matrix_total, matrix, block >= BLOCKS_PER_SUM);
-            add_into(&mut scratch.side_total, side, block >= BLOCKS_PER_SUM);
-        }
-    }
-    let blocks = count.div_ceil(at_once);
-    if blocks > BLOCKS_PER_SUM {
-        if blocks % BLOCKS_PER_SUM != 0 {
-            add_into(&mut scratch.matrix_total, matrix, true);
-            add_into(&mut scratch.side_total, side, true);
-        }
-        matrix.copy_from_slice(&scratch.matrix_total);
-        side.copy_from_slice(&scratch.side_total);
-    }
-}
-
-/// Adds `part` to `total`, or begins a total with it.
-fn add_into(total: &mut [f32], part: &[f32], begun: bool) {
-    if begun {
-        total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
-    } else {
-        total.copy_from_slice(part);
     }
 }
 
