@@ -110,10 +110,11 @@ impl NearDuplicates {
     /// Finds the near-duplicates among items, each given by its text fields (title,
     /// description; a missing one is empty). The same pairs come out on any number of threads.
     ///
-    /// Memory, besides the input: 2 bytes for each character, and for the exact method 4
-    /// for each distinct shingle of each item (about one a character), half of that again for
-    /// the index, and 40 for each distinct shingle of all; for MinHash about 100 to 500 an
-    /// item by threshold; and 16 a pair.
+    /// Memory, besides the input: the folded text, about as large as the input; for the exact
+    /// method 4 bytes for each distinct shingle of each item (about one a character), twice
+    /// that while they are numbered, 8 for one in five of them (at 0.7) in the index, 64 an
+    /// item, and 30 for each distinct shingle of all; for MinHash 4 an item and band, and 8 an
+    /// item and thread; and 16 a pair.
     pub fn find<'a, I>(&self, items: &[I]) -> Result<Found, SimilarError>
     where
         I: AsRef<[&'a str]> + Sync,

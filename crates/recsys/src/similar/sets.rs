@@ -26,7 +26,7 @@ const CHUNK: usize = 1_024;
 impl Sets {
     pub fn number<G: Gram>(shingler: &Shingler<G>, items: &[u32]) -> Sets {
         let ranks = Ranks::by_rarity(shingler, items);
-        let unordered: Vec<Vec<u32>> = items
+        let mut unordered: Vec<Vec<u32>> = items
             .par_iter()
             .map_init(Vec::new, |grams: &mut Vec<G>, &item| {
                 grams.clear();
@@ -48,9 +48,11 @@ impl Sets {
             distinct: ranks.distinct,
         };
         for &place in &sets.item {
-            sets.elements.extend(&unordered[place as usize]);
+            // Each piece is freed as soon as it is copied.
+            let set = std::mem::take(&mut unordered[place as usize]);
+            sets.elements.extend(&set);
             sets.ends.push(sets.elements.len());
-            sets.sketches.push(Sketch::of(&unordered[place as usize]));
+            sets.sketches.push(Sketch::of(&set));
         }
         sets
     }
