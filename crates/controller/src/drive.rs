@@ -487,6 +487,10 @@ impl Drive {
             Err(error) if error.is_temporary() => tracing::warn!(%error, "the store is away"),
             other => other?,
         }
+        // A signal may have been lost: what was asked to end, and has not, is asked again.
+        let again = self.run.outstanding().into_iter();
+        self.pending
+            .extend(again.filter(|command| matches!(command, Command::Stop { .. } | Command::Kill { .. })));
         self.reconcile().await
     }
 

@@ -43,9 +43,10 @@ fn version_file(model: &ModelName, version: VersionNumber, entry: &FileEntry) ->
     format!("{}{}", layout::version_prefix(model, version), entry.name)
 }
 
-/// Whether two manifests publish the same; a second try differs in its time alone.
+/// Whether two manifests publish the same. A second try differs in its time, and in its gate when the alias had moved
+/// and the candidate was judged again; what is there stays.
 fn same_version(a: &VersionManifest, b: &VersionManifest) -> bool {
-    VersionManifest { created: b.created, ..a.clone() } == *b
+    VersionManifest { created: b.created, gate: b.gate, ..a.clone() } == *b
 }
 
 impl Depot {

@@ -34,11 +34,16 @@ impl Budget {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Takes `bytes` when they are left; `false` means to spill instead.
+    /// Takes `bytes` for what can go to disk when they are left; `false` means to spill instead. A quarter of the
+    /// memory is kept for what cannot.
     pub(crate) fn try_take(&self, bytes: u64) -> bool {
+        self.take_below(bytes, self.shared.limit / 4 * 3)
+    }
+
+    fn take_below(&self, bytes: u64, limit: u64) -> bool {
         let mut used = self.shared.used.load(Ordering::Relaxed);
         loop {
-            if used + bytes > self.shared.limit {
+            if used + bytes > limit {
                 return false;
             }
             match self.shared.used.compare_exchange_weak(
@@ -55,7 +60,7 @@ impl Budget {
 
     /// Takes `bytes` that cannot be spilled, or says what for they were wanted.
     pub(crate) fn take(&self, bytes: u64, doing: &str) -> Result<()> {
-        if self.try_take(bytes) { Ok(()) } else { Err(self.exhausted(doing)) }
+        if self.take_below(bytes, self.shared.limit) { Ok(()) } else { Err(self.exhausted(doing)) }
     }
 
     pub(crate) fn exhausted(&self, doing: &str) -> Error {

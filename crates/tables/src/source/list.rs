@@ -206,8 +206,7 @@ fn dated_tag(meta: &ObjectMeta) -> String {
     format!("{} bytes of {}", meta.size, meta.last_modified.timestamp())
 }
 
-/// Whether an object is the one that was listed under a tag. Some stores name the ETag only when an object is read,
-/// some only when it is listed.
+/// Whether an object is the one that was listed under a tag.
 pub(crate) fn is_listed(object: &SourceObject, meta: &ObjectMeta) -> bool {
     let dated = !object.tag.starts_with("etag ");
     let known = if dated {
@@ -258,6 +257,10 @@ async fn list_remote(url: &Url, access: &Access) -> Result<Vec<SourceObject>, So
     }
     if found.is_empty() {
         return Err(SourceError::Missing { address: url.to_string() });
+    }
+    for meta in found.iter_mut().filter(|meta| meta.e_tag.is_none()) {
+        // Some stores name the ETag only of an object that is asked for.
+        *meta = store.head(&meta.location).await.map_err(failed)?;
     }
     Ok(found.iter().map(|meta| remote_object(url, meta, "")).collect())
 }
