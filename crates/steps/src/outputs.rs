@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, SchemaRef};
 use noctule_artifacts::OutputName;
 use noctule_artifacts::manifest::{Column, Output, OutputForm, Part};
 use noctule_tables::{Budget, TableWriter, Written};
@@ -46,15 +46,7 @@ impl Attempt {
 
     /// Declares a table output whose files were written otherwise than by [`table_output`](Self::table_output).
     pub fn declare_table(&mut self, output: &OutputName, schema: &SchemaRef, rows: u64) {
-        let columns = schema
-            .fields()
-            .iter()
-            .map(|field| Column {
-                name: field.name().clone(),
-                data_type: field.data_type().to_string(),
-                nullable: field.is_nullable(),
-            })
-            .collect();
+        let columns = columns_of(schema);
         self.outputs.insert(output.clone(), Output { form: OutputForm::Table, columns, rows: Some(rows) });
     }
 
@@ -104,6 +96,16 @@ impl Attempt {
     pub fn part(&mut self, part: Part) {
         self.parts.push(part);
     }
+}
+
+/// Columns as a manifest states them.
+pub(crate) fn columns_of(schema: &SchemaRef) -> Vec<Column> {
+    let column = |field: &FieldRef| Column {
+        name: field.name().clone(),
+        data_type: field.data_type().to_string(),
+        nullable: field.is_nullable(),
+    };
+    schema.fields().iter().map(column).collect()
 }
 
 fn file_name(number: usize) -> String {

@@ -30,6 +30,14 @@ pub enum ExtractError {
     NotListed { name: String },
     #[error("a `window` needs a column `time`: add `time: {{from: <the source's column>}}` to `columns`")]
     NoTime,
+    #[error(
+        "the column `{column}` is {found} in the partition `{partition}` and {known} in `{first}`: say what it is in `columns`, such as `{column}: {{from: {column}, type: text}}`"
+    )]
+    OtherType { column: String, partition: String, found: String, first: String, known: String },
+    #[error(
+        "the partition `{partition}` has other columns than `{first}`: name the wanted ones in `columns`"
+    )]
+    OtherColumns { partition: String, first: String },
     #[error("{doing} `{place}` failed: {cause}")]
     File { doing: &'static str, place: String, cause: std::io::Error },
 }
@@ -37,7 +45,9 @@ pub enum ExtractError {
 impl Classed for ExtractError {
     fn class(&self) -> Class {
         match self {
-            ExtractError::TooManyRejected { .. } => Class::Data,
+            ExtractError::TooManyRejected { .. }
+            | ExtractError::OtherType { .. }
+            | ExtractError::OtherColumns { .. } => Class::Data,
             ExtractError::NotListed { .. } | ExtractError::NoTime => Class::Configuration,
             ExtractError::File { .. } => Class::Other,
         }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use arrow::datatypes::SchemaRef;
 use jiff::tz::TimeZone;
 use noctule_artifacts::launch::SourceObject;
-use noctule_artifacts::manifest::{Manifest, Output, OutputForm, Part};
+use noctule_artifacts::manifest::{Column, Manifest, Output, OutputForm, Part};
 use noctule_artifacts::{Digest, OutputName};
 use noctule_spec::kinds::extract::{ONLY_SOURCE, Settings, Source, VERSION};
+use noctule_tables::Written;
 use noctule_tables::source::{
     Access, Condition, Fetched, PartCounts, PartOutcome, PartRequest, Partition, Reject, read_part,
     rejects_schema,
@@ -21,6 +21,7 @@ use super::ExtractError;
 use super::sources::{wishes, writing};
 use crate::attempt::Attempt;
 use crate::error::StepError;
+use crate::outputs::columns_of;
 use crate::pool::pool;
 
 /// What became of a source.
@@ -29,8 +30,8 @@ pub(super) struct Read {
     pub parts: BTreeMap<String, PartCounts>,
     pub reused: u64,
     pub examples: Vec<Reject>,
-    /// Rows of the output, where they are not those that the parts kept.
-    pub rows: Option<u64>,
+    /// What a query made of the parts, when there was one.
+    pub result: Option<PartCounts>,
 }
 
 impl Read {
@@ -47,11 +48,18 @@ impl Read {
             total.first = [total.first, part.first].into_iter().flatten().min();
             total.last = total.last.max(part.last);
         }
+        if let Some(result) = &self.result {
+            total.rejected += result.rejected;
+            total.before += result.before;
+            total.after += result.after;
+            total.kept = result.kept;
+            (total.first, total.last) = (result.first, result.last);
+        }
         total
     }
 
     pub fn kept(&self) -> u64 {
-        self.rows.unwrap_or_else(|| self.total().kept)
+        self.total().kept
     }
 
     pub fn report(&self, attempt: &Attempt) {
@@ -119,7 +127,7 @@ pub(super) async fn run(
     let source = &settings.sources[ONLY_SOURCE];
     let window = window_of(attempt, settings, source)?;
     let wanted = partitions(attempt, settings, source, ONLY_SOURCE)?;
-    let mut read = Read { parts: BTreeMap::new(), reused: 0, examples: Vec::new(), rows: None };
+    let mut read = Read { parts: BTreeMap::new(), reused: 0, examples: Vec::new(), result: None };
     let earlier = Earlier::load(attempt).await?;
     let mut outputs = Outputs::default();
     let mut fresh = Vec::new();
@@ -136,6 +144,7 @@ pub(super) async fn run(
     let total = read.parts.len() + fresh.len();
     let reader = Reader { settings, source, window, zone };
     for (wanted, outcome) in reader.all(attempt, fresh, total).await? {
+        check_time(window, &outcome)?;
         read.examples.extend(outcome.examples.iter().cloned());
         outputs.place(attempt, &wanted, &outcome)?;
         read.parts.insert(wanted.key, outcome.counts);
@@ -150,13 +159,26 @@ pub(super) fn window_of(
     settings: &Settings,
     source: &Source,
 ) -> Result<Option<(i64, i64)>, StepError> {
-    let Some(window) = settings.window else { return Ok(None) };
+    if settings.window.is_none() {
+        return Ok(None);
+    }
     if !source.columns.is_empty() && !source.columns.contains_key("time") {
         return if settings.sql.is_some() { Ok(None) } else { Err(ExtractError::NoTime.into()) };
     }
+    Ok(window_before(attempt, settings))
+}
+
+/// The window before the interval's end, in microseconds.
+pub(super) fn window_before(attempt: &Attempt, settings: &Settings) -> Option<(i64, i64)> {
     let end = attempt.launch.interval.end;
-    let start = end.checked_sub(window.duration()).unwrap_or(jiff::Timestamp::MIN);
-    Ok(Some((start.as_microsecond(), end.as_microsecond())))
+    let start = end.checked_sub(settings.window?.duration()).unwrap_or(jiff::Timestamp::MIN);
+    Some((start.as_microsecond(), end.as_microsecond()))
+}
+
+/// Refuses a window on rows without a time, where the columns were not known before.
+fn check_time(window: Option<(i64, i64)>, outcome: &PartOutcome) -> Result<(), ExtractError> {
+    let timeless = outcome.schema.as_ref().is_some_and(|schema| schema.column_with_name("time").is_none());
+    if window.is_some() && timeless { Err(ExtractError::NoTime) } else { Ok(()) }
 }
 
 /// The partitions of a source in the order of their keys.
@@ -285,9 +307,8 @@ impl Earlier {
 /// The two outputs in the making.
 #[derive(Default)]
 pub(super) struct Outputs {
-    schema: Option<SchemaRef>,
-    /// The columns as an earlier manifest has them, for an artifact of nothing but parts that were taken over.
-    columns: Option<Output>,
+    /// The columns, and the partition that they were first seen in.
+    columns: Option<(String, Vec<Column>)>,
     rows: u64,
     rejected: u64,
 }
@@ -311,7 +332,11 @@ impl Outputs {
                 false => self.rejected += entry.rows.unwrap_or_default(),
             }
         }
-        self.columns = self.columns.take().or_else(|| manifest.identity.outputs.get(&main).cloned());
+        if offer.counts.kept > 0
+            && let Some(output) = manifest.identity.outputs.get(&main)
+        {
+            self.agree(&offer.part.key, output.columns.clone())?;
+        }
         attempt.part(offer.part.clone());
         Ok(())
     }
@@ -323,20 +348,13 @@ impl Outputs {
         wanted: &Wanted,
         outcome: &PartOutcome,
     ) -> Result<(), StepError> {
-        let mut files = Vec::new();
-        for (output, written) in [("main", &outcome.main), ("rejected", &outcome.rejected)] {
-            let output: OutputName = output.parse().expect("a valid name");
-            for (number, file) in written.iter().enumerate() {
-                let name = file_name(&wanted.key, number);
-                let path = attempt.draft.create(&output, &name)?;
-                move_file(&file.path, &path)?;
-                attempt.draft.set_rows(&output, &name, file.rows);
-                files.push(format!("{output}/{name}"));
-            }
+        if let (Some(schema), false) = (&outcome.schema, outcome.main.is_empty()) {
+            self.agree(&wanted.key, columns_of(schema))?;
         }
+        let mut files = place_files(attempt, "main", &wanted.key, &outcome.main)?;
+        files.extend(place_files(attempt, "rejected", &wanted.key, &outcome.rejected)?);
         self.rows += outcome.main.iter().map(|file| file.rows).sum::<u64>();
         self.rejected += outcome.rejected.iter().map(|file| file.rows).sum::<u64>();
-        self.schema = self.schema.take().or_else(|| outcome.schema.clone());
         let counts = serde_json::to_value(&outcome.counts).expect("counts have only text keys");
         attempt.part(Part {
             key: wanted.key.clone(),
@@ -347,21 +365,50 @@ impl Outputs {
         Ok(())
     }
 
+    /// The partitions of a table have one set of columns. Text tells its types by its first rows, so that they may
+    /// come out otherwise on another day.
+    fn agree(&mut self, key: &str, columns: Vec<Column>) -> Result<(), ExtractError> {
+        let Some((first, known)) = &self.columns else {
+            self.columns = Some((key.to_owned(), columns));
+            return Ok(());
+        };
+        let differs = known.iter().zip(&columns).find(|(known, found)| known != found);
+        let (column, found, known) = match differs {
+            None if known.len() == columns.len() => return Ok(()),
+            None => {
+                return Err(ExtractError::OtherColumns { partition: key.to_owned(), first: first.clone() });
+            }
+            Some((known, found)) => (known.name.clone(), found.data_type.clone(), known.data_type.clone()),
+        };
+        Err(ExtractError::OtherType { column, partition: key.to_owned(), found, first: first.clone(), known })
+    }
+
     pub fn declare(self, attempt: &mut Attempt) {
-        let main = OutputName::main();
-        match (self.schema, self.columns) {
-            (Some(schema), _) => attempt.declare_table(&main, &schema, self.rows),
-            (None, Some(columns)) => {
-                attempt.outputs.insert(main, Output { rows: Some(self.rows), ..columns });
-            }
-            (None, None) => {
-                let output = Output { form: OutputForm::Table, columns: Vec::new(), rows: Some(0) };
-                attempt.outputs.insert(main, output);
-            }
-        }
+        let columns = self.columns.map(|(_, columns)| columns).unwrap_or_default();
+        let output = Output { form: OutputForm::Table, columns, rows: Some(self.rows) };
+        attempt.outputs.insert(OutputName::main(), output);
         let rejected = "rejected".parse().expect("a valid name");
         attempt.declare_table(&rejected, &rejects_schema(), self.rejected);
     }
+}
+
+/// Moves written files into an output; gives their names in the artifact.
+pub(super) fn place_files(
+    attempt: &mut Attempt,
+    output: &str,
+    key: &str,
+    written: &[Written],
+) -> Result<Vec<String>, StepError> {
+    let output: OutputName = output.parse().expect("a valid name");
+    let mut files = Vec::new();
+    for (number, file) in written.iter().enumerate() {
+        let name = file_name(key, number);
+        let path = attempt.draft.create(&output, &name)?;
+        move_file(&file.path, &path)?;
+        attempt.draft.set_rows(&output, &name, file.rows);
+        files.push(format!("{output}/{name}"));
+    }
+    Ok(files)
 }
 
 /// A file's name tells its partition: `date=2026-11-01.parquet`.

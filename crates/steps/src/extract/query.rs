@@ -1,17 +1,26 @@
 //! Several sources, joined by a `SELECT`.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt;
 use jiff::tz::TimeZone;
+use noctule_artifacts::OutputName;
+use noctule_artifacts::manifest::{Output, OutputForm};
 use noctule_spec::kinds::extract::Settings;
+use noctule_tables::TableWriter;
 use noctule_tables::normal::{normal_batch, normal_schema};
-use noctule_tables::source::{Query, SourceError, rejects_schema};
+use noctule_tables::source::{
+    Fetched, PartOutcome, PartRequest, Partition, Query, SourceError, Writing, read_part, rejects_schema,
+};
 
 use super::ExtractError;
-use super::parts::{Read, Reader, Wanted, move_file, partitions, paths, window_of};
+use super::parts::{
+    Read, Reader, Wanted, move_file, partitions, paths, place_files, window_before, window_of,
+};
 use crate::attempt::Attempt;
 use crate::error::StepError;
+use crate::outputs::columns_of;
 
 /// Reads every source whole, names each as a table, and writes what the query gives.
 pub(super) async fn run(
@@ -22,7 +31,8 @@ pub(super) async fn run(
 ) -> Result<Read, StepError> {
     let budget = attempt.budget()?;
     let query = Query::new(sql, &budget)?;
-    let mut read = Read { parts: BTreeMap::new(), reused: 0, examples: Vec::new(), rows: None };
+    let mut read = Read { parts: BTreeMap::new(), reused: 0, examples: Vec::new(), result: None };
+    let mut rejected = 0;
     let folder = attempt.draft.spill_folder()?;
     for (name, source) in &settings.sources {
         let window = window_of(attempt, settings, source)?;
@@ -43,22 +53,65 @@ pub(super) async fn run(
         };
         query.table(name, &table, &schema).await?;
         for (wanted, outcome) in outcomes {
+            let key = if wanted.key.is_empty() { name.clone() } else { format!("{name}/{}", wanted.key) };
+            place_files(attempt, "rejected", &key, &outcome.rejected)?;
+            rejected += outcome.counts.rejected;
             read.examples.extend(outcome.examples);
-            read.parts.insert(format!("{name}/{}", wanted.key), outcome.counts);
+            read.parts.insert(key, outcome.counts);
         }
     }
-    read.rows = Some(write(attempt, &query).await?);
-    let rejected = "rejected".parse().expect("a valid name");
-    attempt.declare_table(&rejected, &rejects_schema(), 0);
+    let result = judge(attempt, settings, &query, &folder, zone).await?;
+    read.examples.extend(result.examples);
+    rejected += result.counts.rejected;
+    place_files(attempt, "main", "", &result.main)?;
+    place_files(attempt, "rejected", "sql", &result.rejected)?;
+    let columns = result.schema.as_ref().map(columns_of).unwrap_or_default();
+    let output = Output { form: OutputForm::Table, columns, rows: Some(result.counts.kept) };
+    attempt.outputs.insert(OutputName::main(), output);
+    attempt.declare_table(&"rejected".parse().expect("a valid name"), &rejects_schema(), rejected);
+    read.result = Some(result.counts);
     Ok(read)
 }
 
-async fn write(attempt: &mut Attempt, query: &Query) -> Result<u64, StepError> {
+/// Holds what the query gives to the rules of any source: no row without user, item or time where there is such a
+/// column, no number that is none, no time outside the window.
+async fn judge(
+    attempt: &Attempt,
+    settings: &Settings,
+    query: &Query,
+    folder: &Path,
+    zone: &TimeZone,
+) -> Result<PartOutcome, StepError> {
+    let path = folder.join("result.parquet");
     let mut stream = query.run().await?;
-    let schema = normal_schema(&stream.schema());
-    let mut output = attempt.table_output("main", schema.clone())?;
+    let mut writer = {
+        let path = path.clone();
+        TableWriter::new(normal_schema(&stream.schema()), 1, move |number| Ok(numbered(&path, number)))
+    };
+    let schema = writer.schema().clone();
     while let Some(batch) = stream.try_next().await.map_err(|error| query.refuse(&error))? {
-        output.writer.write(&normal_batch("the SQL's result", &schema, &batch)?)?;
+        writer.write(&normal_batch("the SQL's result", &schema, &batch)?)?;
     }
-    attempt.finish(output)
+    let timed = schema.column_with_name("time").is_some();
+    let objects: Vec<Fetched> = writer
+        .finish()?
+        .iter()
+        .map(|file| Fetched::made_here(&file.path, "the SQL's result"))
+        .collect::<Result<_, _>>()?;
+    Ok(read_part(PartRequest {
+        objects: &objects,
+        partition: Partition::of_key(""),
+        writing: &Writing::parquet(),
+        wishes: Vec::new(),
+        condition: None,
+        window: if timed { window_before(attempt, settings) } else { None },
+        zone: zone.clone(),
+        main: folder.join("result-main.parquet"),
+        rejected: folder.join("result-rejected.parquet"),
+        threads: attempt.launch.resources.threads as usize,
+    })?)
+}
+
+fn numbered(path: &Path, number: usize) -> PathBuf {
+    path.with_extension(format!("{number}.parquet"))
 }

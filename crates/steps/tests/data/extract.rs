@@ -260,3 +260,58 @@ async fn sources_are_joined() {
         assert_eq!(error.class, Class::Configuration, "{sql}: {error}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_query_gives_is_held_to_the_same_rules() {
+    let mut house = House::new();
+    let log = house.file(
+        "log.csv",
+        "user,item,ts\n2,b,2026-11-01 01:00:00\n1,a,2026-10-01 00:00:00\n3,c,2026-11-01 02:00:00\nx,c\n",
+    );
+    let items = house.file("items.csv", "id,price\na,1\nb,0\nb,2\n");
+    let with = json!({
+        "step": {
+            "rejected": {"max_share": 0.5},
+            "window": 86_400,
+            "sources": {
+                "log": {"source": log, "columns": {}},
+                "items": {"source": items, "columns": {}},
+            },
+            "sql": "SELECT log.user, items.id AS item, CAST(log.ts AS TIMESTAMP) AS time, 1.0 / CAST(items.price AS DOUBLE) AS value FROM log LEFT JOIN items ON log.item = items.id",
+        },
+    });
+    let done = house.extract(with).await.unwrap();
+    insta::assert_snapshot!(house.text(&done, "main").await, @"
+    user item time value
+    2 b 2026-11-01T01:00:00Z 0.5
+    ");
+    insta::assert_snapshot!(house.text(&done, "rejected").await, @"
+    object place column reason found
+    file://DIR/log.csv 5 - has 2 fields where 3 are expected x,c
+    the SQL's result 3 value is no finite number inf
+    the SQL's result 4 item has no item -
+    ");
+    assert_eq!(metric(&done, "rows_rejected"), 3.0);
+    assert_eq!(metric(&done, "rows_before_window"), 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_tell_other_types_are_refused_with_the_remedy() {
+    let mut house = House::new();
+    house.file("log/date=2026-10-31/a.csv", "user,item\n1,10\n");
+    house.file("log/date=2026-11-01/a.csv", "user,item\nx1,10\n");
+    let column = |name: &str| json!({"from": name});
+    let with = json!({
+        "source": house.folder.path().join("log"),
+        "columns": {"user": column("user"), "item": column("item")},
+    });
+    let error = house.extract(with.clone()).await.unwrap_err();
+    assert_eq!(error.class, Class::Data);
+    insta::assert_snapshot!(error, @"the column `user` is Utf8 in the partition `date=2026-11-01` and Int64 in `date=2026-10-31`: say what it is in `columns`, such as `user: {from: user, type: text}`");
+    let mut with = with;
+    with["columns"]["user"]["type"] = json!("text");
+    house.extract(with.clone()).await.unwrap();
+    with["step"] = json!({"window": 86_400});
+    let error = house.extract(with).await.unwrap_err().to_string();
+    assert!(error.contains("a `window` needs a column `time`"), "{error}");
+}

@@ -53,6 +53,18 @@ impl Fetched {
         Ok(Self { content: Content::File(copy.path().to_owned()), object: object.clone(), copy: Some(copy) })
     }
 
+    /// A file that this process wrote, under a name for messages.
+    pub fn made_here(path: &Path, name: &str) -> Result<Self, SourceError> {
+        let meta = std::fs::metadata(path).map_err(|error| SourceError::from_io(name, error))?;
+        let object = SourceObject {
+            url: name.to_owned(),
+            size: meta.len(),
+            tag: local_tag(&meta),
+            partition: String::new(),
+        };
+        Ok(Self { content: Content::File(path.to_owned()), object, copy: None })
+    }
+
     /// Looks again after reading: a local file may have changed under the reader.
     ///
     /// # Errors

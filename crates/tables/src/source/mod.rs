@@ -63,6 +63,19 @@ pub enum Compression {
 }
 
 impl Writing {
+    /// Parquet, which says everything itself.
+    pub fn parquet() -> Self {
+        Self {
+            format: Some(Format::Parquet),
+            delimiter: None,
+            header: true,
+            names: None,
+            quote: None,
+            latin1: false,
+            compression: None,
+        }
+    }
+
     /// The compression of an object: as set, or as its name says.
     fn compression_of(&self, name: &str) -> Compression {
         self.compression.unwrap_or_else(|| {
