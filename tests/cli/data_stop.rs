@@ -61,7 +61,7 @@ fn too_few_rows_too_old_rows_and_no_rows_stop_it_too() {
 fn a_fall_against_the_last_good_run_stops_it_and_a_changed_expectation_is_judged_anew() {
     let house = House::new();
     logs(&house);
-    house.file("p.yaml", pipeline("rows: {vs_last_good: -30%}"));
+    house.file("p.yaml", pipeline("rows: {vs_last_good: -5%}"));
     let first = house.json(0, &["run", "p.yaml", "--at", "2026-11-19"]);
     assert!(step(&first, "events")["notes"].to_string().contains("last good run is skipped"));
     // Half of the last day's file is gone: a small shop's worth of rows instead.

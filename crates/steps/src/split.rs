@@ -48,6 +48,7 @@ pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
     check(&settings, &coded, &parts, &budget)?;
     report(attempt, &coded, &parts)?;
     write(attempt, &table, &parts, &budget)?;
+    attempt.emit.count("spilled_bytes", budget.spilled());
     Ok(Outcome::Ok)
 }
 

@@ -213,7 +213,8 @@ fn write_error(path: &std::path::Path, error: ParquetError) -> Error {
     Error::Parquet { place: path.display().to_string(), cause: error.to_string() }
 }
 
-/// Times and whole numbers are close to their neighbours or repeat: deltas for times, dictionaries for the rest.
+/// Numbers and times are packed without a dictionary: looking each value up costs more than the whole of the rest, and
+/// saves little where ids hardly repeat within a row group. Text has one.
 fn properties(schema: &SchemaRef) -> Arc<WriterProperties> {
     let mut builder = WriterProperties::builder()
         .set_created_by("noctule".to_owned())
@@ -222,12 +223,14 @@ fn properties(schema: &SchemaRef) -> Arc<WriterProperties> {
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true);
     for field in schema.fields() {
-        if matches!(field.data_type(), DataType::Timestamp(_, _)) {
-            let path = ColumnPath::new(vec![field.name().clone()]);
-            builder = builder
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
-        }
+        let encoding = match field.data_type() {
+            DataType::Timestamp(_, _) | DataType::Int64 => Encoding::DELTA_BINARY_PACKED,
+            DataType::Float64 => Encoding::BYTE_STREAM_SPLIT,
+            _ => continue,
+        };
+        let path = ColumnPath::new(vec![field.name().clone()]);
+        builder =
+            builder.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, encoding);
     }
     let mut properties = builder.build();
     add_encoded_arrow_schema_to_metadata(schema, &mut properties);

@@ -55,19 +55,19 @@ pub struct Settings {
     pub epochs: u32,
     /// The weight of the penalty on large factors.
     #[serde(default = "defaults::regularisation")]
-    #[schemars(range(min = 0.0, max = 1_000_000.0))]
+    #[schemars(range(min = 0.000000001, max = 1_000_000.0))]
     pub regularisation: f64,
     /// How strongly the penalty grows with how often a user or an item occurs: 0 not at all, 1 in proportion.
     #[serde(default = "defaults::nu")]
-    #[schemars(range(min = 0.0, max = 2.0))]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub nu: f64,
     /// The weight of a pair that was not observed, against 1 for one that was.
     #[serde(default = "defaults::unobserved_weight")]
-    #[schemars(range(min = 0.0, max = 1_000_000.0))]
+    #[schemars(range(min = 0.000000001, max = 1_000_000.0))]
     pub unobserved_weight: f64,
     /// The spread of the random start; each factor gets it divided by the square root of `factors`.
     #[serde(default = "defaults::init_stddev")]
-    #[schemars(range(min = 0.0, max = 1000.0))]
+    #[schemars(range(min = 0.000000001, max = 1000.0))]
     pub init_stddev: f64,
     /// A column that multiplies the observed term of each row. Without it every row weighs 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -67,6 +67,7 @@ pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
     if let Some(catalogue) = &catalogue {
         write_catalogue(attempt, catalogue, joined.as_ref(), &budget)?;
     }
+    attempt.emit.count("spilled_bytes", budget.spilled());
     Ok(Outcome::Ok)
 }
 

@@ -70,6 +70,7 @@ pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
     let progress = |rows| emit.progress(total + rows, Some(2 * total), "rows");
     write_kept(&table, &keep, &budget, &mut output.writer, progress)?;
     attempt.finish(output)?;
+    attempt.emit.count("spilled_bytes", budget.spilled());
     Ok(Outcome::Ok)
 }
 

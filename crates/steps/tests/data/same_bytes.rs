@@ -9,11 +9,13 @@ use crate::house::{House, metric};
 fn log() -> String {
     let mut csv = "user,item,time,value,note\n".to_owned();
     let mut state = 1u64;
-    for _ in 0..40_000 {
+    let mut draw = move |below: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let (user, item) = ((state >> 33) % 500, (state >> 43) % 300);
-        let (time, value) = (1_793_491_200 + (state >> 23) % 86_400, (state >> 53) % 100);
-        csv.push_str(&format!("u{user},{item},{time},{}.5,\"n{}\"\n", value, user % 7));
+        (state >> 33) % below
+    };
+    for _ in 0..300_000 {
+        let (user, item, time, value) = (draw(900), draw(700), 1_793_491_200 + draw(86_400), draw(100));
+        csv.push_str(&format!("u{user},{item},{time},{value}.5,\"n{}\"\n", user % 7));
     }
     csv
 }
@@ -44,12 +46,16 @@ async fn chain(threads: u32, memory_mib: u64) -> Vec<Committed> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn threads_and_memory_change_nothing_and_the_bytes_are_the_known_ones() {
-    let one = chain(1, 512).await;
-    let four = chain(4, 512).await;
-    let small = chain(2, 8).await;
+    let one = chain(1, 256).await;
+    let four = chain(4, 256).await;
+    let small = chain(2, 6).await;
     for ((one, four), small) in one.iter().zip(&four).zip(&small) {
         assert_eq!(one.digest, four.digest);
         assert_eq!(one.digest, small.digest);
+    }
+    for (one, small) in one.iter().zip(&small).skip(1) {
+        assert_eq!(metric(one, "spilled_bytes"), 0.0);
+        assert!(metric(small, "spilled_bytes") > 0.0, "{}", small.manifest.identity.kind);
     }
     let rows: Vec<f64> =
         ["train_rows", "validation_rows", "test_rows"].map(|name| metric(&one[3], name)).to_vec();

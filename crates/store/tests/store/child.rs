@@ -17,7 +17,12 @@ pub fn command(location: &str) -> Command {
 
 /// The same with runs numbered from `first`, so that several can write at once.
 pub fn command_from(location: &str, first: u32) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    command_of(&std::env::current_exe().unwrap(), location, first)
+}
+
+/// The same by a copy of this program.
+pub fn command_of(program: &std::path::Path, location: &str, first: u32) -> Command {
+    let mut command = Command::new(program);
     command.args(["child::write_until_ended", "--exact", "--nocapture", "--test-threads=1"]);
     command.env(LOCATION, location).env(FIRST_RUN, first.to_string());
     command

@@ -200,8 +200,13 @@ fn a_folder_without_rights_is_a_matter_of_permission() {
     let name = "opening::a_folder_without_rights_is_a_matter_of_permission";
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o555)).unwrap();
+    // The test binary may lie where other users cannot reach it: a copy lies where they can.
+    let open_to_all = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(open_to_all.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let program = open_to_all.path().join("store-tests");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     for path in ["noctule.db", "deeper/noctule.db"] {
-        let mut writer = child::command(folder.path().join(path).to_str().unwrap());
+        let mut writer = child::command_of(&program, folder.path().join(path).to_str().unwrap(), 1);
         if rustix::process::geteuid().is_root() {
             // Root may write anywhere.
             let Some((uid, gid)) = postgres::unprivileged() else {
