@@ -315,3 +315,44 @@ async fn partitions_that_tell_other_types_are_refused_with_the_remedy() {
     let error = house.extract(with).await.unwrap_err().to_string();
     assert!(error.contains("a `window` needs a column `time`"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_without_a_list_of_columns_give_their_keys() {
+    let mut house = House::new();
+    let lines = "{\"user\": 1, \"item\": 9223372036854775807, \"ok\": true}\n\n{\"user\": -9223372036854775808, \"item\": 2, \"name\": \"Ünïcode 😀\"}\n";
+    let path = house.file("log.jsonl", lines);
+    let done = house.extract(json!({"source": path, "columns": {}})).await.unwrap();
+    insta::assert_snapshot!(house.text(&done, "main").await, @"
+    item name ok user
+    9223372036854775807 - true 1
+    2 Ünïcode 😀 - -9223372036854775808
+    ");
+    let column = |name: &str| json!({"from": name});
+    let with = json!({"source": path, "columns": {"user": column("usr"), "item": column("item")}});
+    let error = house.extract(with).await.unwrap_err().to_string();
+    assert!(error.contains("no column `usr` (did you mean `user`?)"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_and_nonsense_are_told_apart() {
+    let mut house = House::new();
+    let column = |name: &str| json!({"from": name});
+    let with = |path: &std::path::Path| json!({"source": path, "columns": {"user": column("user"), "item": column("item")}});
+    let empty = house.file("empty.csv", "");
+    assert_eq!(house.extract(with(&empty)).await.unwrap().manifest.identity.outcome, Outcome::DataStop);
+    let head = house.file("head.csv", "\u{feff}user,item\r\n");
+    assert_eq!(house.extract(with(&head)).await.unwrap().manifest.identity.outcome, Outcome::DataStop);
+    for (name, content, says) in [
+        ("half.parquet", &b"PAR1 and no more"[..], "is no readable Parquet file"),
+        ("empty.parquet", b"", "is no readable Parquet file"),
+        ("log.csv.gz", b"no gzip", "compressed otherwise than `compression:` says"),
+        ("log.xlsx", b"PK", "set `format:` to parquet, csv or ndjson"),
+    ] {
+        let path = house.file(name, content);
+        let error = house.extract(with(&path)).await.unwrap_err().to_string();
+        assert!(error.contains(says), "{name}: {error}");
+    }
+    let missing = house.folder.path().join("nowhere");
+    let error = house.extract(with(&missing)).await.unwrap_err();
+    assert!(error.to_string().contains("there is nothing at"), "{error}");
+}

@@ -1,5 +1,6 @@
 //! The objects of one partition, as rows of the columns that are asked for.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -144,7 +145,7 @@ impl<'a> Part<'a> {
         if typed {
             let mut wanted = Vec::new();
             let mut reader = Typed::open(fetched, |schema| {
-                wanted = self.wanted(&object, &names(schema))?;
+                wanted = self.wanted(&object, &names(schema), &[])?;
                 Ok(wanted.clone())
             })?;
             while let Some(view) = reader.next(self.request, &object)? {
@@ -152,7 +153,7 @@ impl<'a> Part<'a> {
             }
         } else {
             let mut reader = Textual::open(fetched, self.request)?;
-            let wanted = self.wanted(&object, reader.names())?;
+            let wanted = self.wanted(&object, reader.names(), reader.inside())?;
             reader.want(&wanted, &self.wishes);
             while let Some(view) = reader.next(&mut self.rejects)? {
                 self.view(&object, &wanted, view)?;
@@ -161,24 +162,28 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
-    /// The source's columns that are needed, of those it has. Folders of the path stand for columns too.
-    fn wanted(&mut self, object: &str, available: &[String]) -> Result<Vec<String>> {
+    /// The source's columns that are needed, of those it has. Folders of the path stand for columns too, and in JSON
+    /// `inside` are those within others, such as `user.id`.
+    fn wanted(&mut self, object: &str, own: &[String], inside: &[String]) -> Result<Vec<String>> {
         if self.wishes.is_empty() {
-            self.wishes = available.iter().map(|name| ColumnWish::same(name)).collect();
+            self.wishes = own.iter().map(|name| ColumnWish::same(name)).collect();
         }
-        let mut all = available.to_vec();
+        let mut all = own.to_vec();
         all.extend(self.request.partition.columns().map(|(name, _)| name.to_owned()));
-        // The columns of NDJSON are not known before its rows.
-        let open = available.is_empty();
+        all.extend_from_slice(inside);
+        // An object without any row has no columns either, and nothing to want of it.
+        if own.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut wanted = Vec::new();
         for wish in &self.wishes {
-            if !open && !all.contains(&wish.from) {
+            if !all.contains(&wish.from) {
                 return Err(Error::no_column(object, &wish.from, all.iter().map(String::as_str)));
             }
             wanted.push(wish.from.clone());
         }
         if let Some(condition) = self.request.condition {
-            wanted.extend(condition.columns(if open { &wanted } else { &all })?);
+            wanted.extend(condition.columns(&all)?);
         }
         wanted.sort();
         wanted.dedup();
@@ -411,34 +416,28 @@ impl PartCounts {
 /// What becomes of each row of a batch.
 struct Fate {
     matched: Vec<bool>,
-    /// Rows that the condition says nothing of: kept aside if a value of theirs could not be read, else dropped.
-    unknown: Vec<bool>,
-    blames: Vec<Option<Failure>>,
-    any_blame: bool,
+    /// Who is to blame for a row that cannot be used.
+    blames: BTreeMap<usize, Failure>,
 }
 
 impl Fate {
     fn new(rows: usize) -> Self {
-        Self {
-            matched: vec![true; rows],
-            unknown: vec![false; rows],
-            blames: vec![None; rows],
-            any_blame: false,
-        }
+        Self { matched: vec![true; rows], blames: BTreeMap::new() }
     }
 
     /// The first one to blame stands.
     fn blame(&mut self, failure: &Failure) {
-        self.any_blame = true;
-        self.blames[failure.row].get_or_insert_with(|| failure.clone());
+        self.blames.entry(failure.row).or_insert_with(|| failure.clone());
     }
 
+    /// A row that the condition cannot judge is dropped, unless that is because a value of it could not be read.
     fn drop_unmatched(&mut self, matched: Option<&BooleanArray>) {
         let Some(matched) = matched else { return };
         for row in 0..matched.len() {
-            self.unknown[row] = matched.is_null(row);
-            let misread = matched.is_null(row) && self.blames[row].is_some();
-            self.matched[row] = misread || matched.is_valid(row) && matched.value(row);
+            self.matched[row] = match matched.is_null(row) {
+                true => self.blames.contains_key(&row),
+                false => matched.value(row),
+            };
         }
     }
 
@@ -447,17 +446,12 @@ impl Fate {
     }
 
     fn rejected(&self) -> impl Iterator<Item = (usize, &Failure)> {
-        let rows = if self.any_blame { self.blames.len() } else { 0 };
-        (0..rows).filter_map(|row| {
-            self.blames[row].as_ref().filter(|_| self.matched[row]).map(|blame| (row, blame))
-        })
+        self.blames.iter().filter(|(row, _)| self.matched[**row]).map(|(row, blame)| (*row, blame))
     }
 
-    fn good(self) -> Vec<bool> {
-        if !self.any_blame {
-            return self.matched;
-        }
-        self.matched.iter().zip(&self.blames).map(|(matched, blame)| *matched && blame.is_none()).collect()
+    fn good(mut self) -> Vec<bool> {
+        self.blames.keys().for_each(|row| self.matched[*row] = false);
+        self.matched
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, StringArray, StringBuilder};
+use serde_json::{Map, Value};
 
 use crate::error::Result;
 use crate::scan::BATCH_ROWS;
@@ -25,6 +26,7 @@ pub(crate) struct Textual {
     object: String,
     reader: Reader,
     names: Vec<String>,
+    inside: Vec<String>,
     wanted: Vec<Wanted>,
     zone: jiff::tz::TimeZone,
 }
@@ -53,25 +55,33 @@ impl Textual {
         let open = || -> Result<Lines> {
             Ok(Lines::new(text::open(path, &object, writing.compression_of(&object))?, &object))
         };
-        let mut names = Vec::new();
-        let reader = match writing.format_of(&object)? {
-            Format::Ndjson => Reader::Objects(Objects::new(open()?, writing.latin1)),
+        let (reader, names, inside) = match writing.format_of(&object)? {
+            Format::Ndjson => {
+                let (names, inside) = keys(&mut Objects::new(open()?, writing.latin1))?;
+                (Reader::Objects(Objects::new(open()?, writing.latin1)), names, inside)
+            }
             _ => {
                 let mut lines = open()?;
                 let delimiter = writing.delimiter_of(&lines.peek()?);
                 let separated = |lines| Separated::new(lines, &delimiter, writing.quote, writing.latin1);
                 let mut reader = separated(lines);
-                names = column_names(&mut reader, writing, &object)?;
+                let names = column_names(&mut reader, writing, &object)?;
                 // Without a header the first line is data: it is read again.
-                Reader::Separated(if writing.header { reader } else { separated(open()?) }, Fields::default())
+                let reader = if writing.header { reader } else { separated(open()?) };
+                (Reader::Separated(reader, Fields::default()), names, Vec::new())
             }
         };
-        Ok(Self { object, reader, names, wanted: Vec::new(), zone: request.zone.clone() })
+        Ok(Self { object, reader, names, inside, wanted: Vec::new(), zone: request.zone.clone() })
     }
 
-    /// The names of the columns; none for NDJSON.
+    /// The names of the columns; none of an empty object.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// In JSON the columns within others, such as `user.id`.
+    pub fn inside(&self) -> &[String] {
+        &self.inside
     }
 
     /// Says which columns are wanted, and of what types where that is told.
@@ -175,6 +185,36 @@ fn column_names(reader: &mut Separated, writing: &Writing, object: &str) -> Resu
         text.map_or_else(|| format!("column_{}", at + 1), |text| text.trim().to_owned())
     };
     Ok((0..fields.len()).map(name).collect())
+}
+
+/// The keys of the first objects, and the paths to keys of objects within, both in the order of their names: JSON
+/// knows no other.
+fn keys(objects: &mut Objects) -> Result<(Vec<String>, Vec<String>)> {
+    let (mut names, mut inside) = (Vec::new(), Vec::new());
+    for _ in 0..SAMPLE {
+        match objects.next()? {
+            ReadObject::End => break,
+            ReadObject::Malformed(_) => {}
+            ReadObject::Object(object) => collect_keys(&object, "", &mut names, &mut inside),
+        }
+    }
+    names.sort();
+    inside.sort();
+    Ok((names, inside))
+}
+
+fn collect_keys(object: &Map<String, Value>, above: &str, names: &mut Vec<String>, inside: &mut Vec<String>) {
+    for (key, value) in object {
+        let path = format!("{above}{key}");
+        let known = if above.is_empty() { &mut *names } else { &mut *inside };
+        if !known.contains(&path) {
+            known.push(path.clone());
+        }
+        // Deeper is no table any more.
+        if let (Value::Object(deeper), true) = (value, path.matches('.').count() < 3) {
+            collect_keys(deeper, &format!("{path}."), names, inside);
+        }
+    }
 }
 
 /// Appends the wanted fields of a record, or says why it cannot be read.
