@@ -3,6 +3,7 @@
 `cpu_seconds` is the work alone: imports, reading the pairs and writing factors are left out, to the peer's benefit.
 """
 
+import contextlib
 import json
 import sys
 import time
@@ -237,4 +238,7 @@ def recommend(given):
 JOBS = {job.__name__: job for job in (data, checksum, shape, irspack, implicit, ndcg, recommend)}
 
 if __name__ == "__main__":
-    print(json.dumps(JOBS[sys.argv[1]](json.loads(sys.argv[2]))))
+    # irspack draws a progress bar on standard output.
+    with contextlib.redirect_stdout(sys.stderr):
+        document = JOBS[sys.argv[1]](json.loads(sys.argv[2]))
+    print(json.dumps(document))
