@@ -48,7 +48,12 @@ pub struct NearDuplicates {
 pub enum Method {
     /// Exact up to [`EXACT_UP_TO`] distinct texts, else MinHash.
     Auto,
+    /// Every pair. Time grows with the square of the items where their rarest shingles are
+    /// shared by many: of 200,000 items, titles of 50 characters took 5 CPU seconds, texts of
+    /// 180 characters from a small vocabulary 96.
     Exact,
+    /// Nearly every pair, in time that grows with the items: 0.6 and 1.7 CPU seconds for the
+    /// same two.
     MinHash,
 }
 
