@@ -17,6 +17,7 @@ use noctule_store::{Reserve, StoreError};
 
 use crate::Controller;
 use crate::error::ControllerError;
+use crate::machine;
 use crate::reuse::{self, Reads};
 
 /// Knows external sources. The binary brings one in, so that the loop need not know how tables are read.
@@ -101,7 +102,8 @@ impl Controller {
             let artifact = ArtifactRef { manifest: found.manifest, digest: found.digest };
             return Ok(Answer::Reused { artifact, outcome: found.outcome, from: found.run });
         }
-        let share = self.machine.share(step, run.step(&step.name).map_or(0, |step| step.out_of_memory()));
+        let share =
+            machine::share(&self.machine, step, run.step(&step.name).map_or(0, |step| step.out_of_memory()));
         let document = LaunchDocument {
             format: FORMAT,
             registry: self.registry.clone(),

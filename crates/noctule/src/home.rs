@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use noctule_artifacts::RegistryId;
-use noctule_controller::{Controller, Machine};
+use noctule_controller::Controller;
 use noctule_depot::{Depot, Options};
-use noctule_launcher::local::{Config as LauncherConfig, Program};
+use noctule_launcher::local::{Config as LauncherConfig, Machine, Program};
 use noctule_launcher::{LocalLauncher, Observations};
 use noctule_spec::SourceText;
 use noctule_spec::config::{self, Config, Database, LauncherKind};
@@ -125,7 +125,7 @@ impl Home {
         depot.probe().await?;
         let registry = self.claim(&store, &depot).await?;
         let (launcher, observations) = LocalLauncher::new(self.launcher(&registry, &depot)?);
-        let machine = noctule_launcher::local::Machine::here();
+        let machine = Machine::here();
         let machine = Machine {
             threads: self.config.cpu.map_or(machine.threads, |cpu| cpu.threads().clamp(1, machine.threads)),
             memory_bytes: self

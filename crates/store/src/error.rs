@@ -94,7 +94,7 @@ pub enum StoreError {
 
     #[error(
         "attempt {attempt} of {run} has artifact {manifest} in the index with another digest: two programs wrote under \
-         one prefix; run `noctule verify` on both"
+         one prefix; compare both with the log of the run, and begin it again with `noctule run`"
     )]
     ArtifactDiffers { run: RunId, attempt: AttemptNumber, manifest: String },
 

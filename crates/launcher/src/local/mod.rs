@@ -37,6 +37,7 @@ use record::{Cause, Exit, Folder, MARK, Order, State, StopOrder, new_mark};
 use watch::{Told, bring_log, watch};
 
 pub use machine::Machine;
+pub use process::Identity;
 pub use supervisor::supervise;
 
 /// How long a supervisor may take to begin, on a machine that is busy.

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 
 /// A process, told from any other that will ever bear its number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Identity {
+pub struct Identity {
     pub pid: u32,
     /// Field 22 of `/proc/<pid>/stat`: clock ticks since boot.
     pub start_time: u64,
+    /// The boot, and the process namespace, in which the number means something.
     pub boot: String,
 }
 
@@ -29,6 +30,7 @@ pub(crate) struct Stat {
 }
 
 impl Identity {
+    /// Fails when there is no such process, or no `/proc`.
     pub fn of(pid: u32) -> io::Result<Self> {
         Ok(Self { pid, start_time: stat(pid)?.start_time, boot: boot()? })
     }
@@ -38,7 +40,7 @@ impl Identity {
             && stat(self.pid).is_ok_and(|stat| stat.start_time == self.start_time && !stat.is_zombie)
     }
 
-    pub fn handle(&self) -> Handle {
+    pub(crate) fn handle(&self) -> Handle {
         Handle::Process { pid: self.pid, start_time: self.start_time, boot_id: self.boot.clone() }
     }
 }

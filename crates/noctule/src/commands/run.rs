@@ -91,7 +91,7 @@ pub async fn finish(
     }
     for owed in &ended.owed {
         anstream::eprintln!(
-            "{} could not be written to the store yet ({}); it stays owed, and the next noctule command here tries again",
+            "{} could not be written to the store yet ({}); it stays owed, and the next `noctule run`, `resume` or `models` command here tries again",
             owed.about,
             owed.error
         );

@@ -29,7 +29,7 @@ impl World {
 macro_rules! on_both {
     ($(async fn $name:ident($world:ident: World) $body:block)*) => { $(
         mod $name {
-            #[allow(unused_imports)]
+            #[allow(unused_imports, reason = "not every body needs a name from outside")]
             use super::*;
 
             async fn test($world: $crate::world::World) $body
