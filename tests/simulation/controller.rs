@@ -122,7 +122,7 @@ impl Controller {
         for command in commands {
             stage.may_be_killed("before an effect")?;
             match command {
-                Command::Prepare { step, attempt } => self.prepare(stage, step, attempt),
+                Command::Prepare { step, attempt, .. } => self.prepare(stage, step, attempt),
                 Command::Start { step, attempt, .. } => self.start(stage, step, attempt)?,
                 Command::Stop { step, attempt, .. } => self.signal(stage, (step, attempt.0), false)?,
                 Command::Kill { step, attempt } => self.signal(stage, (step, attempt.0), true)?,

@@ -57,7 +57,7 @@ pub fn play(seed: u64) -> Night {
             break;
         }
         let told = match over {
-            true => controller.tell(&mut stage, Event::Resumed { by: "ann".into() }),
+            true => controller.tell(&mut stage, Event::Resumed { by: "ann".into(), why: None }),
             false => go_on(&mut stage, &mut controller, &mut people, &mut next_look),
         };
         if told.is_err() {
@@ -145,7 +145,7 @@ impl People {
             stage.say(format!("somebody {done} {name}"));
         }
         while let Some((_, at_once)) = self.cancels.pop_if(|(at, _)| *at <= stage.now) {
-            controller.tell(stage, Event::CancelRequested { by: "ann".into(), at_once })?;
+            controller.tell(stage, Event::CancelRequested { by: "ann".into(), at_once, why: None })?;
         }
         Ok(())
     }

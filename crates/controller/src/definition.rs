@@ -47,7 +47,7 @@ impl Definition {
 
     /// Reads the pipeline for an interval and a run.
     pub fn load(&self, interval: Interval, run: Option<RunId>) -> Result<Loaded, Diagnostics> {
-        let context = Context { params: self.params.clone(), interval, run, now: self.at };
+        let context = Context { params: self.params.clone(), interval, run, now: self.at, pools: None };
         noctule_spec::load(&self.source(), &context)
     }
 

@@ -120,7 +120,7 @@ impl Controller {
         let position = Position { run: id.clone(), after, lease: Some(lease.clone()) };
         let mut drive = self.drive(loaded.pipeline, run, position, lease, observations, commands, watch);
         if let Some(by) = resume.filter(|_| again) {
-            drive.record(Event::Resumed { by }, Effects::default()).await?;
+            drive.record(Event::Resumed { by, why: None }, Effects::default()).await?;
         }
         drive.adopt().await?;
         Ok(drive)
@@ -244,7 +244,7 @@ impl Drive {
         let (step, attempt) = command.attempt();
         let key = self.key(step, attempt);
         match command {
-            Command::Prepare { step, attempt } => self.answer(&step, attempt).await,
+            Command::Prepare { step, attempt, fresh } => self.answer(&step, attempt, fresh).await,
             Command::Start { step, attempt, launch } => self.start(&step, attempt, launch).await,
             Command::Stop { grace, .. } => {
                 let grace = Duration::try_from(grace).unwrap_or_default();
@@ -260,19 +260,24 @@ impl Drive {
         }
     }
 
-    async fn answer(&mut self, step: &StepName, attempt: AttemptNumber) -> Result<(), ControllerError> {
+    async fn answer(
+        &mut self,
+        step: &StepName,
+        attempt: AttemptNumber,
+        fresh: bool,
+    ) -> Result<(), ControllerError> {
         // The engine may have taken the wish back meanwhile.
         if !self
             .run
             .outstanding()
             .iter()
-            .any(|c| matches!(c, Command::Prepare { step: s, attempt: a } if s == step && *a == attempt))
+            .any(|c| matches!(c, Command::Prepare { step: s, attempt: a, .. } if s == step && *a == attempt))
         {
             return Ok(());
         }
         let Some(settings) = self.pipeline.step(step).cloned() else { return Ok(()) };
         let (controller, run, pipeline) = (self.controller.clone(), self.run.clone(), self.pipeline.clone());
-        let answer = patiently(|| controller.prepare(&run, &pipeline, &settings, attempt)).await?;
+        let answer = patiently(|| controller.prepare(&run, &pipeline, &settings, attempt, fresh)).await?;
         let step = step.clone();
         match answer {
             Answer::Reused { artifact, outcome, from } => {
@@ -463,8 +468,11 @@ impl Drive {
     }
 
     async fn cancel(&mut self, cancel: Cancel) -> Result<(), ControllerError> {
-        self.record(Event::CancelRequested { by: cancel.by, at_once: cancel.at_once }, Effects::default())
-            .await
+        self.record(
+            Event::CancelRequested { by: cancel.by, at_once: cancel.at_once, why: None },
+            Effects::default(),
+        )
+        .await
     }
 
     /// Whether somebody asked, through the store, for this run to end.

@@ -72,8 +72,9 @@ impl Controller {
         pipeline: &Pipeline,
         step: &Step,
         attempt: AttemptNumber,
+        fresh: bool,
     ) -> Result<Answer, ControllerError> {
-        match self.answer(run, pipeline, step, attempt).await {
+        match self.answer(run, pipeline, step, attempt, fresh).await {
             Ok(answer) => Ok(answer),
             Err(Unprepared::Attempt(evidence, message)) => Ok(Answer::Failed { evidence, message }),
             Err(Unprepared::Loop(error)) => Err(error),
@@ -86,6 +87,7 @@ impl Controller {
         pipeline: &Pipeline,
         step: &Step,
         attempt: AttemptNumber,
+        fresh: bool,
     ) -> Result<Answer, Unprepared> {
         let interval = run.plan().interval;
         let reads = self.reads(run, pipeline, step).await?;
@@ -98,7 +100,11 @@ impl Controller {
             }
             version = Some(self.reserve(run, step, settings, model.digest).await?);
         }
-        if let Some(found) = self.reusable(step, &fingerprint, reads.last_good.as_ref()).await? {
+        let found = match fresh {
+            true => None,
+            false => self.reusable(step, &fingerprint, reads.last_good.as_ref()).await?,
+        };
+        if let Some(found) = found {
             let artifact = ArtifactRef { manifest: found.manifest, digest: found.digest };
             return Ok(Answer::Reused { artifact, outcome: found.outcome, from: found.run });
         }
@@ -117,7 +123,7 @@ impl Controller {
             interval,
             timezone: pipeline.data.timezone.clone(),
             expectation: reuse::expectation(step, reads.last_good.as_ref()),
-            earlier: self.earlier(pipeline, step).await?,
+            earlier: if fresh { Vec::new() } else { self.earlier(pipeline, step).await? },
             inputs: reads.inputs,
             models: reads.models,
             sources: reads.sources,

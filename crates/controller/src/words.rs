@@ -14,6 +14,10 @@ pub fn of_step(step: &StepRun) -> Option<String> {
             Some(sentence) => format!("{class}: {sentence}"),
             None => class.to_string(),
         }),
+        StepState::Ended(End::Ignored(_)) => step.ignored().map(|asked| match &asked.why {
+            Some(why) => format!("its failure is ignored by {}: {why}", asked.by),
+            None => format!("its failure is ignored by {}", asked.by),
+        }),
         StepState::Ended(End::Skipped(reason)) => Some(of_skip(&reason)),
         StepState::Ended(End::Stopped(StopReason::DataStop)) => Some("do not train on these data".to_owned()),
         StepState::Waiting if step.retry_at().is_some() => last_failure(step)
@@ -33,7 +37,7 @@ pub fn of_skip(reason: &SkipReason) -> String {
             End::Stopped(StopReason::DataStop) => format!("`{step}` says not to train on these data"),
             End::Stopped(StopReason::GateRejected(_)) => format!("`{step}` let nothing pass"),
             End::Stopped(StopReason::Held(_)) => format!("`{step}` was held"),
-            End::Done | End::Reused => format!("`{step}` has to run again"),
+            End::Done | End::Reused | End::Ignored(_) => format!("`{step}` has to run again"),
         },
         SkipReason::NothingToRead { step } => format!("`{step}` left nothing to read"),
     }

@@ -10,7 +10,10 @@ use noctule_artifacts::{AttemptNumber, Digest, StepName};
 pub enum Command {
     /// Resolve what the attempt reads. Answer with `AttemptIntended`, `StepReused`, `AlreadyPublished`,
     /// or `AttemptFailed`.
-    Prepare { step: StepName, attempt: AttemptNumber },
+    ///
+    /// A fresh one is to run in any case: nothing of an earlier attempt is taken over in its place. There are few slots
+    /// for live attempts; until there is one for this, it is simply not answered.
+    Prepare { step: StepName, attempt: AttemptNumber, fresh: bool },
     /// Start the attempt with the launch document of this digest. Answer with `AttemptStarted`, or `AttemptFailed`.
     Start { step: StepName, attempt: AttemptNumber, launch: Digest },
     /// Ask the attempt to end, and end it by force after `grace`.
@@ -24,7 +27,7 @@ pub enum Command {
 impl Command {
     pub fn attempt(&self) -> (&StepName, AttemptNumber) {
         match self {
-            Command::Prepare { step, attempt }
+            Command::Prepare { step, attempt, .. }
             | Command::Start { step, attempt, .. }
             | Command::Stop { step, attempt, .. }
             | Command::Kill { step, attempt }

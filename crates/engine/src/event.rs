@@ -43,11 +43,15 @@ pub enum Event {
     /// An attempt that was asked to stop, or was abandoned, has been seen gone.
     AttemptGone { step: StepName, attempt: AttemptNumber },
     /// Somebody wants the run to end. At once: nothing is given time to finish.
-    CancelRequested { by: String, at_once: bool },
+    CancelRequested { by: String, at_once: bool, why: Option<String> },
     /// A wake-up time has come.
     Woken,
     /// Somebody wants what did not finish to be tried again.
-    Resumed { by: String },
+    Resumed { by: String, why: Option<String> },
+    /// Somebody wants a step of a run that has ended to run again, and all that follow it.
+    Rerun { step: StepName, by: String, why: Option<String> },
+    /// Somebody says that a failed step is not to count.
+    Ignored { step: StepName, by: String, why: String },
     /// A sentence for people; changes nothing.
     Noted { step: Option<StepName>, text: String },
 }
@@ -68,6 +72,8 @@ impl Event {
             Event::CancelRequested { .. } => "CancelRequested",
             Event::Woken => "Woken",
             Event::Resumed { .. } => "Resumed",
+            Event::Rerun { .. } => "Rerun",
+            Event::Ignored { .. } => "Ignored",
             Event::Noted { .. } => "Noted",
         }
     }
@@ -87,6 +93,8 @@ impl Event {
             | Event::CancelRequested { .. }
             | Event::Woken
             | Event::Resumed { .. }
+            | Event::Rerun { .. }
+            | Event::Ignored { .. }
             | Event::Noted { .. } => None,
         }
     }

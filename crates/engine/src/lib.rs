@@ -22,4 +22,4 @@ pub use failure::{Evidence, FailureClass};
 pub use plan::{Role, RunPlan, StepPlan};
 pub use run::{IllegalEvent, Run};
 pub use status::{End, Held, Rejection, RunStatus, SkipReason, StepState, StopReason};
-pub use step::{Attempt, AttemptResult, StepRun};
+pub use step::{Asked, Attempt, AttemptResult, StepRun};

@@ -26,6 +26,8 @@ pub enum End {
     /// Done by an artifact of an earlier run, or because the alias already pointed at the candidate.
     Reused,
     Failed(FailureClass),
+    /// It failed, and somebody said that this is not to count. It has left nothing to read.
+    Ignored(FailureClass),
     Skipped(SkipReason),
     Cancelled,
     /// It did its work, and its result says that nothing that needs it is to run.
@@ -97,7 +99,7 @@ impl StepState {
 impl End {
     /// Whether steps that need this one may run.
     pub fn is_good(&self) -> bool {
-        matches!(self, End::Done | End::Reused)
+        matches!(self, End::Done | End::Reused | End::Ignored(_))
     }
 
     pub fn word(&self) -> &'static str {
@@ -105,6 +107,7 @@ impl End {
             End::Done => "done",
             End::Reused => "reused",
             End::Failed(_) => "failed",
+            End::Ignored(_) => "ignored",
             End::Skipped(_) => "skipped",
             End::Cancelled => "cancelled",
             End::Stopped(_) => "stopped",
@@ -152,6 +155,7 @@ impl fmt::Display for End {
         match self {
             End::Failed(class) if *class == FailureClass::Failed => f.pad(self.word()),
             End::Failed(class) => write!(f, "failed ({class})"),
+            End::Ignored(class) => write!(f, "ignored ({class})"),
             End::Skipped(reason) => write!(f, "skipped ({reason})"),
             End::Stopped(reason) => write!(f, "stopped ({reason})"),
             End::Done | End::Reused | End::Cancelled => f.pad(self.word()),

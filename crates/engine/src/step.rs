@@ -23,7 +23,17 @@ pub struct StepRun {
     pub(crate) publication: Option<Publication>,
     /// How often the alias had moved when this step came to publish.
     pub(crate) moves: u32,
+    /// Whether it is to run in any case, until it has.
+    pub(crate) fresh: bool,
+    pub(crate) ignored: Option<Asked>,
     pub(crate) ended: Option<Timestamp>,
+}
+
+/// What a person asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    pub by: String,
+    pub why: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +109,8 @@ impl StepRun {
             reused_from: None,
             publication: None,
             moves: 0,
+            fresh: false,
+            ignored: None,
             ended: None,
         }
     }
@@ -172,6 +184,11 @@ impl StepRun {
         self.spent
     }
 
+    /// Who said that its failure is not to count, and why.
+    pub fn ignored(&self) -> Option<&Asked> {
+        self.ignored.as_ref()
+    }
+
     /// When the step ended.
     pub fn ended(&self) -> Option<Timestamp> {
         self.ended
@@ -197,6 +214,7 @@ impl StepRun {
         self.artifact = None;
         self.reused_from = None;
         self.publication = None;
+        self.ignored = None;
         self.ended = None;
     }
 

@@ -70,7 +70,7 @@ pub fn check(
     now: Timestamp,
 ) -> Result<Vec<String>, Trouble> {
     let interval = Interval { start: now, end: now };
-    let context = noctule_spec::Context { params: params.clone(), interval, run: None, now };
+    let context = noctule_spec::Context { params: params.clone(), interval, run: None, now, pools: None };
     match noctule_spec::load(source, &context) {
         Ok(loaded) => Ok(loaded.warnings.iter().map(|warning| warning.render(source, style())).collect()),
         Err(diagnostics) => Err(refused(&diagnostics, source)),

@@ -9,9 +9,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use crate::alerts::Alerts;
 use crate::form::Form;
 use crate::kinds;
+use crate::limits::Limits;
 use crate::resources::Resources;
 use crate::retry::Retry;
-use crate::schedule::{DataSpan, Schedule};
+use crate::schedule::DataSpan;
+use crate::schedule::file::ScheduleFile;
 use crate::timeouts::Timeouts;
 
 /// The version of the grammar that is read.
@@ -32,9 +34,14 @@ struct PipelineFile {
     /// Who answers for it.
     owner: Option<String>,
     /// When it is due. Without it, it runs when somebody runs it.
-    schedule: Option<Schedule>,
+    schedule: Option<ScheduleFile>,
     /// What span of data time a run covers.
     data: Option<DataSpan>,
+    /// Where attempts wait for a slot, those of the higher priority go first.
+    #[schemars(range(min = -100, max = 100), extend("default" = 0))]
+    priority: Option<i32>,
+    /// How much of the machine the pipeline may use at a time.
+    limits: Option<Limits>,
     /// Values that templates see as `params.<name>` and `--param name=value` overrides.
     params: Option<BTreeMap<String, Param>>,
     /// What holds for every step that does not say otherwise.
@@ -117,6 +124,9 @@ struct StepFile {
     /// Waits for an earlier attempt that cannot be seen gone, instead of running beside it.
     #[schemars(extend("default" = false))]
     exclusive: Option<bool>,
+    /// A pool of the configuration, such as `gpu`: an attempt starts only when the pool has a free slot, and takes it.
+    #[schemars(extend("x-noctule" = "name"))]
+    pool: Option<String>,
     /// How often and when a failed attempt is tried again. What is not said here is as in `defaults`.
     retry: Option<Retry>,
     /// How long each phase of an attempt may take. What is not said here is as in `defaults`.

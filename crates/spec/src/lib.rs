@@ -14,6 +14,7 @@ mod form;
 mod graph;
 mod judged;
 pub mod kinds;
+pub mod limits;
 mod load;
 pub mod metric;
 mod params;
@@ -33,17 +34,20 @@ pub mod units;
 mod words;
 
 pub use alerts::{Alerts, SecretName, Slack};
-pub use config::Config;
+pub use config::{Access, Config, Retention, Serve};
 pub use cron_line::CronLine;
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Label, Severity, Style};
 pub use explain::{UnknownKind, config_page, explain, pipeline_page, reference_page};
+pub use limits::Limits;
 pub use load::{Context, Loaded, load};
 pub use metric::{Measure, Metric};
-pub use pipeline::{InputReference, Pipeline, Step, StepKind};
+pub use pipeline::{AwaitedError, InputReference, Pipeline, Step, StepKind};
 pub use reference::{ModelReference, PublishedAt, Reference};
 pub use resources::Resources;
 pub use retry::{Backoff, Retry};
-pub use schedule::{DataSpan, IntervalUnit, Misfire, Overlap, Schedule};
+pub use schedule::{
+    DataSpan, DataWait, IntervalUnit, Misfire, Overlap, PromotionOf, Schedule, Timetable, Trigger,
+};
 pub use schema::{schema, schema_file};
 pub use source::SourceText;
 pub use timeouts::Timeouts;

@@ -14,11 +14,12 @@ use crate::file::{GRAMMAR, pipeline_form, step_form};
 use crate::form::Reader;
 use crate::graph::Graph;
 use crate::pipeline::{Pipeline, Step};
+use crate::schedule::{self, Schedule};
 use crate::source::SourceText;
 use crate::template::{Renderer, RunNames, Scope};
 use crate::tree::{self, Entry, Node, Value};
 use crate::words::quoted;
-use crate::{judged, params};
+use crate::{judged, limits, params};
 
 /// What a pipeline is read for.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub struct Context {
     pub run: Option<RunId>,
     /// The run's occurrence, which templates see as `run.at`.
     pub now: Timestamp,
+    /// The pools that the configuration declares; a step in another one is an error. `None` where it is not known.
+    pub pools: Option<BTreeSet<String>>,
 }
 
 /// A pipeline that may be run.
@@ -97,15 +100,24 @@ fn read(text: &str, context: &Context, findings: &mut Vec<Diagnostic>) -> Option
     };
     let mut renderer = Renderer::new(&scope);
     let alerts = file.rendered_part("alerts", &mut renderer);
+    let schedule = file.schedule(&mut renderer);
     let defaults = file.defaults(&mut renderer);
     let (drafts, undrafted) = file.steps(&mut renderer, &defaults);
+    if let (Some(schedule), Some(entry)) = (&schedule, root.entry("schedule")) {
+        schedule::check::refuse_own_promotion(schedule, &entry.value, &drafts, file.findings);
+    }
+    if let Some(pools) = &context.pools {
+        limits::check_pools(&drafts, pools, file.findings);
+    }
     let steps = connect(drafts, &undrafted, file.findings);
     warn_of_unused_params(&root, &renderer, file.findings);
     Some(Pipeline {
         name: pipeline.parse().ok()?,
         description: file.text("description").map(str::to_owned),
         owner: file.text("owner").map(str::to_owned),
-        schedule: file.part("schedule"),
+        schedule,
+        priority: file.part("priority").unwrap_or_default(),
+        limits: file.part("limits").unwrap_or_default(),
         data: data.clone(),
         alerts: alerts.unwrap_or_default(),
         steps: steps?,
@@ -145,7 +157,7 @@ struct File<'a, 'f> {
 }
 
 /// Keys that hold what is not a template.
-const PLAIN: [&str; 6] = ["noctule", "pipeline", "description", "owner", "schedule", "data"];
+const PLAIN: [&str; 7] = ["noctule", "pipeline", "description", "owner", "data", "priority", "limits"];
 
 impl<'a, 'f> File<'a, 'f> {
     fn new(source: &'a str, root: &'a Node, findings: &'f mut Vec<Diagnostic>) -> Option<Self> {
@@ -158,7 +170,7 @@ impl<'a, 'f> File<'a, 'f> {
         };
         // What is rendered is read once it is rendered; keys that begin with `x-` are places for anchors.
         let own = root.entries().iter().filter(|entry| {
-            let later = matches!(entry.key.as_str(), "alerts" | "defaults" | "params");
+            let later = matches!(entry.key.as_str(), "alerts" | "defaults" | "params" | "schedule");
             !entry.key.starts_with("x-") && (!later || entry.value.value == Value::Null)
         });
         let mut own: Vec<Entry> = own.cloned().collect();
@@ -220,6 +232,26 @@ impl<'a, 'f> File<'a, 'f> {
     fn rendered_part<T: DeserializeOwned>(&mut self, key: &str, renderer: &mut Renderer<'_>) -> Option<T> {
         let read = self.rendered(key, renderer)?;
         serde_json::from_value(read).ok()
+    }
+
+    /// The one template in a schedule is the name of the data that are waited for.
+    fn schedule(&mut self, renderer: &mut Renderer<'_>) -> Option<Schedule> {
+        let entry = self.root.entry("schedule").filter(|entry| entry.value.value != Value::Null)?;
+        let awaited = entry.value.at_path(&["on", "data"]).map(|node| node.at.clone());
+        let node = entry.value.map_texts(&mut |node| match &awaited {
+            Some(at) if *at == node.at => renderer.render(node, RunNames::Hidden, self.findings),
+            _ => {
+                let before = self.findings.len();
+                refuse_templates(node, "schedule", self.findings);
+                let refused = self.findings.len() > before;
+                if refused { Node { value: Value::Unknown, ..node.clone() } } else { node.clone() }
+            }
+        });
+        let entry = Entry { value: node, ..entry.clone() };
+        let form = pipeline_form();
+        let field = form.field("schedule").expect("the form of the file declares it");
+        let read = Reader::new(self.source, self.findings).read(&field.form, &entry.value, "schedule")?;
+        schedule::check::settle(read, &entry, self.findings)
     }
 
     fn defaults(&mut self, renderer: &mut Renderer<'_>) -> Defaults {
@@ -294,6 +326,7 @@ fn connect(
                 disabled: draft.disabled,
                 always: draft.always,
                 exclusive: draft.exclusive,
+                pool: draft.pool,
                 env: draft.env,
                 labels: draft.labels,
             })

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use noctule_artifacts::launch::EnvValue;
-use noctule_artifacts::{OutputName, PipelineName, StepName};
+use jiff::Timestamp;
+use noctule_artifacts::launch::{EnvValue, Interval};
+use noctule_artifacts::{AliasName, ModelName, OutputName, PipelineName, StepName};
 use serde_json::Value;
 
 use crate::alerts::Alerts;
 use crate::kinds::{declaration, dedup, evaluate, extract, filter, gate, publish, shell, split, train};
+use crate::limits::Limits;
 use crate::resources::Resources;
 use crate::retry::Retry;
 use crate::schedule::{DataSpan, Schedule};
+use crate::template::{Renderer, Scope};
 use crate::timeouts::Timeouts;
 use crate::units::Cut;
 
@@ -21,12 +24,23 @@ pub struct Pipeline {
     pub description: Option<String>,
     pub owner: Option<String>,
     pub schedule: Option<Schedule>,
+    /// -100 to 100; where slots are scarce, attempts of the higher one go first.
+    pub priority: i32,
+    pub limits: Limits,
     pub data: DataSpan,
     /// The effective parameters: defaults, and what the command line put over them.
     pub params: BTreeMap<String, Value>,
     pub alerts: Alerts,
     /// Steps in an order in which each comes after all it needs; otherwise in the file's order.
     pub steps: Vec<Step>,
+}
+
+/// What a schedule waits for cannot be named.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`schedule.on.data` cannot be rendered for the interval from {start}: {reason}")]
+pub struct AwaitedError {
+    start: Timestamp,
+    reason: String,
 }
 
 /// A step that may be run.
@@ -49,6 +63,8 @@ pub struct Step {
     pub always: bool,
     /// Waits for an earlier attempt that cannot be seen gone, instead of running beside it.
     pub exclusive: bool,
+    /// The pool of which each of its attempts takes a slot; the configuration declares it.
+    pub pool: Option<String>,
     pub env: BTreeMap<String, EnvValue>,
     pub labels: BTreeMap<String, String>,
 }
@@ -79,6 +95,39 @@ pub enum StepKind {
 impl Pipeline {
     pub fn step(&self, name: &StepName) -> Option<&Step> {
         self.steps.iter().find(|step| &step.name == name)
+    }
+
+    /// The aliases that its steps move, in their order.
+    pub fn publishes(&self) -> impl Iterator<Item = (&ModelName, &AliasName)> {
+        self.steps.iter().filter_map(|step| match &step.kind {
+            StepKind::Publish(settings) => Some((&settings.name, &settings.alias)),
+            _ => None,
+        })
+    }
+
+    /// The object that its schedule waits for before a run of this interval; `None` when it waits for no data.
+    ///
+    /// # Errors
+    ///
+    /// The template cannot be rendered for this interval.
+    pub fn awaited(&self, interval: Interval) -> Result<Option<String>, AwaitedError> {
+        let Some(wait) = self.schedule.as_ref().and_then(Schedule::wait) else {
+            return Ok(None);
+        };
+        let scope = Scope {
+            pipeline: self.name.as_str(),
+            params: &self.params,
+            interval,
+            timezone: &self.data.timezone,
+            run: "",
+            at: interval.end,
+        };
+        let reason = |reason: String| AwaitedError { start: interval.start, reason };
+        match Renderer::new(&scope).text(&wait.data) {
+            Ok(text) if !text.is_empty() => Ok(Some(text)),
+            Ok(_) => Err(reason("it gives no text".to_owned())),
+            Err(diagnostic) => Err(reason(diagnostic.message)),
+        }
     }
 }
 

@@ -112,6 +112,15 @@ impl<'a> Renderer<'a> {
         Node { value, ..node.clone() }
     }
 
+    /// What a text gives, as text.
+    pub(crate) fn text(&mut self, text: &str) -> Result<String, Diagnostic> {
+        match self.scalar(text, &(0..0), RunNames::Hidden)? {
+            Value::Text(text) => Ok(text),
+            Value::Integer(number) => Ok(number.to_string()),
+            _ => Err(Diagnostic::error(Code::Template, "this template gives no text")),
+        }
+    }
+
     fn scalar(&mut self, text: &str, at: &Range<usize>, run: RunNames) -> Result<Value, Diagnostic> {
         if self.left.get() == 0 {
             // It was said once that too much is rendered.

@@ -25,6 +25,9 @@ impl Run {
                 if let Role::Publish { .. } = self.steps[i].plan.role {
                     return Err(self.impossible(i, event, "it publishes: that is never reused"));
                 }
+                if self.steps[i].fresh {
+                    return Err(self.impossible(i, event, "it is to run in any case: nothing is taken over"));
+                }
                 let end = super::outcome::end_of(*outcome, End::Reused);
                 let step = &mut self.steps[i];
                 step.artifact = Some(artifact.clone());
@@ -38,6 +41,7 @@ impl Run {
                 };
                 let step = &mut self.steps[i];
                 step.publication = Some(Publication::Unchanged { version: *version });
+                step.fresh = false;
                 step.end(self.now, End::Reused);
                 Ok(())
             }

@@ -109,6 +109,7 @@ impl Run {
     ) {
         self.close_attempt(i, AttemptResult::Succeeded);
         self.steps[i].artifact = Some(artifact.clone());
+        self.steps[i].fresh = false;
         match publication {
             None => {
                 let end = super::outcome::end_of(outcome, End::Done);

@@ -14,7 +14,7 @@ use crate::command::Command;
 use crate::event::Event;
 use crate::plan::{PlanError, RunPlan};
 use crate::status::{End, Rejection, RunStatus, StopReason};
-use crate::step::{Stage, StepRun};
+use crate::step::{Asked, Stage, StepRun};
 
 /// A run: the fold of its events.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +31,7 @@ pub struct Run {
 
 #[derive(Debug, Clone, PartialEq)]
 struct Cancel {
-    by: String,
+    asked: Asked,
     at_once: bool,
 }
 
@@ -48,6 +48,9 @@ pub enum IllegalEvent {
     UnknownStep { event: &'static str, step: StepName },
     #[error("`{event}` is about attempt {attempt} of `{step}`, and the last one given out is {given}")]
     UnknownAttempt { event: &'static str, step: StepName, attempt: AttemptNumber, given: u32 },
+    /// What somebody asked for cannot be; the reason says what to do instead.
+    #[error("`{step}` cannot {wish}: {reason}")]
+    Refused { step: StepName, wish: &'static str, reason: String },
     #[error("`{event}` of attempt {attempt} of `{step}` is not possible while {reason}")]
     Impossible { event: &'static str, step: StepName, attempt: AttemptNumber, reason: &'static str },
 }
@@ -99,13 +102,21 @@ impl Run {
     fn take(&mut self, event: &Event, commands: &mut Vec<Command>) -> Result<(), IllegalEvent> {
         match event {
             Event::RunCreated { .. } => Err(IllegalEvent::CreatedTwice),
-            Event::CancelRequested { by, at_once } => {
-                self.cancel(by, *at_once, commands);
+            Event::CancelRequested { by, at_once, why } => {
+                self.cancel(Asked { by: by.clone(), why: why.clone() }, *at_once, commands);
                 Ok(())
             }
             Event::Resumed { .. } => {
                 self.resume();
                 Ok(())
+            }
+            Event::Rerun { step, .. } => {
+                let i = self.index(event, step)?;
+                self.rerun(i)
+            }
+            Event::Ignored { step, by, why } => {
+                let i = self.index(event, step)?;
+                self.ignore(i, Asked { by: by.clone(), why: Some(why.clone()) })
             }
             Event::Woken => {
                 self.wake(commands);
@@ -192,7 +203,7 @@ impl Run {
     fn outstanding_for(&self, step: &StepRun) -> Option<Command> {
         let (name, attempt) = (step.plan.name.clone(), step.number());
         match &step.stage {
-            Stage::Preparing => Some(Command::Prepare { step: name, attempt }),
+            Stage::Preparing => Some(Command::Prepare { step: name, attempt, fresh: step.fresh }),
             Stage::Live(live) => match &live.stopping {
                 None if live.started => None,
                 None => Some(Command::Start { step: name, attempt, launch: live.launch }),
@@ -227,7 +238,12 @@ impl Run {
 
     /// Who asked for the run to end.
     pub fn cancelled_by(&self) -> Option<&str> {
-        self.cancel.as_ref().map(|cancel| cancel.by.as_str())
+        self.cancel.as_ref().map(|cancel| cancel.asked.by.as_str())
+    }
+
+    /// Why the run was asked to end.
+    pub fn cancelled_why(&self) -> Option<&str> {
+        self.cancel.as_ref().and_then(|cancel| cancel.asked.why.as_deref())
     }
 
     pub fn status(&self) -> RunStatus {

@@ -1,21 +1,22 @@
-//! What people ask of a run: to end, and to be taken up again.
+//! What people ask of a run: to end, to be taken up again, to do a step once more, and to make light of a failure.
 
-use super::{Cancel, Run};
+use super::{Cancel, IllegalEvent, Run};
 use crate::command::Command;
-use crate::status::{End, Held, StopReason};
-use crate::step::{Stage, Stopping, Why};
+use crate::plan::Role;
+use crate::status::{End, Held, SkipReason, StopReason};
+use crate::step::{Asked, Stage, Stopping, Why};
 
 impl Run {
     /// In order, running steps get their grace and `always` steps still run; at once, nothing does.
     ///
     /// Steps that have not begun are seen to by [`settle`](Self::settle).
-    pub(super) fn cancel(&mut self, by: &str, at_once: bool, commands: &mut Vec<Command>) {
+    pub(super) fn cancel(&mut self, asked: Asked, at_once: bool, commands: &mut Vec<Command>) {
         if self.status().is_terminal() {
             return;
         }
         let at_once = at_once || self.cancel.as_ref().is_some_and(|cancel| cancel.at_once);
-        let by = self.cancel.take().map_or_else(|| by.to_owned(), |cancel| cancel.by);
-        self.cancel = Some(Cancel { by, at_once });
+        let asked = self.cancel.take().map_or(asked, |cancel| cancel.asked);
+        self.cancel = Some(Cancel { asked, at_once });
         for i in 0..self.steps.len() {
             let Stage::Live(live) = &self.steps[i].stage else { continue };
             match &live.stopping {
@@ -99,5 +100,88 @@ impl Run {
             }
             Stage::Ready | Stage::Preparing => {}
         }
+    }
+
+    /// The step and all that follow it start over, with fresh budgets. What went well beside them stays.
+    pub(super) fn rerun(&mut self, i: usize) -> Result<(), IllegalEvent> {
+        let refused = |run: &Self, reason: String| {
+            let step = run.steps[i].plan.name.clone();
+            Err(IllegalEvent::Refused { step, wish: "run again", reason })
+        };
+        if !self.status().is_terminal() {
+            return refused(self, "the run has not ended; wait until it has, or cancel it".to_owned());
+        }
+        match self.skip_reason(&self.steps[i]) {
+            None => {}
+            Some(SkipReason::Disabled(why)) => return refused(self, why),
+            Some(SkipReason::Needs { step, end }) => {
+                return refused(
+                    self,
+                    format!("`{step}`, which it needs, is {end}; run that again, or resume the run"),
+                );
+            }
+            Some(reason) => return refused(self, format!("{reason}; run that again, or resume the run")),
+        }
+        self.cancel = None;
+        self.start_over(i);
+        self.steps[i].fresh = true;
+        for follower in self.followers(i) {
+            self.start_over(follower);
+        }
+        Ok(())
+    }
+
+    fn start_over(&mut self, i: usize) {
+        let moved = self.steps[i].ended_as() == Some(&End::Stopped(StopReason::Held(Held::Moved)));
+        self.steps[i].moves = 0;
+        self.steps[i].reset();
+        if moved {
+            self.judge_again(i);
+        }
+    }
+
+    /// A failed step does not count any more: what was skipped for it may run, except what would have read from it.
+    pub(super) fn ignore(&mut self, i: usize, asked: Asked) -> Result<(), IllegalEvent> {
+        let step = &self.steps[i];
+        let refused = |reason: String| {
+            Err(IllegalEvent::Refused { step: step.plan.name.clone(), wish: "be ignored", reason })
+        };
+        if step.plan.role != Role::Plain {
+            return refused(format!(
+                "it is of the kind `{}`, and there is no way around the gate; `noctule models promote` promotes by hand",
+                step.plan.kind
+            ));
+        }
+        let class = match step.ended_as() {
+            Some(End::Failed(class)) => *class,
+            Some(End::Ignored(_)) => return refused("it is ignored already".to_owned()),
+            Some(end) => return refused(format!("it is {end}, and only a failed step can be")),
+            None => return refused(format!("it is {}, and only a failed step can be", step.state())),
+        };
+        // The step ended when it failed.
+        self.steps[i].stage = Stage::Ended(End::Ignored(class));
+        self.steps[i].ignored = Some(asked);
+        let name = self.steps[i].plan.name.clone();
+        for follower in self.followers(i) {
+            let follower = &mut self.steps[follower];
+            if let Some(End::Skipped(SkipReason::Needs { step, .. })) = follower.ended_as()
+                && *step == name
+            {
+                follower.reset();
+            }
+        }
+        Ok(())
+    }
+
+    /// The steps that need this one, directly or not, in the order of the plan.
+    fn followers(&self, i: usize) -> Vec<usize> {
+        let mut following = vec![i];
+        for later in i + 1..self.steps.len() {
+            let needs = &self.steps[later].plan.needs;
+            if following.iter().any(|earlier| needs.contains(&self.steps[*earlier].plan.name)) {
+                following.push(later);
+            }
+        }
+        following.split_off(1)
     }
 }

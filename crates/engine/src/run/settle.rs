@@ -61,7 +61,11 @@ impl Run {
         for step in ready.take(free) {
             step.given += 1;
             step.stage = Stage::Preparing;
-            commands.push(Command::Prepare { step: step.plan.name.clone(), attempt: step.number() });
+            commands.push(Command::Prepare {
+                step: step.plan.name.clone(),
+                attempt: step.number(),
+                fresh: step.fresh,
+            });
         }
     }
 
@@ -69,11 +73,12 @@ impl Run {
         step.plan.needs.iter().filter_map(|name| self.step(name))
     }
 
-    fn skip_reason(&self, step: &StepRun) -> Option<SkipReason> {
+    pub(super) fn skip_reason(&self, step: &StepRun) -> Option<SkipReason> {
         if let Some(reason) = &step.plan.disabled {
             return Some(SkipReason::Disabled(reason.clone()));
         }
-        if step.plan.always { self.nothing_to_read(step) } else { self.bad_need(step) }
+        let bad = if step.plan.always { None } else { self.bad_need(step) };
+        bad.or_else(|| self.nothing_to_read(step))
     }
 
     /// The root of the trouble, rather than the step that was skipped for it.
@@ -86,7 +91,11 @@ impl Run {
     }
 
     fn nothing_to_read(&self, step: &StepRun) -> Option<SkipReason> {
-        let gone = |need: &&StepRun| need.ended_as().is_some() && need.artifact.is_none();
+        // A step that publishes what the alias points at already has nothing to read, and has ended well.
+        let gone = |need: &&StepRun| match need.ended_as() {
+            Some(End::Done | End::Reused) | None => false,
+            Some(_) => need.artifact.is_none(),
+        };
         let reads = step.plan.reads.iter().filter_map(|name| self.step(name));
         reads.into_iter().find(gone).map(|need| SkipReason::NothingToRead { step: need.plan.name.clone() })
     }

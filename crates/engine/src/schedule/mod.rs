@@ -4,15 +4,22 @@
 //! an instant. A civil time that the clock jumps over stands for the first valid instant after the jump; one that the
 //! clock shows twice stands for the first of the two.
 
+pub mod admission;
+pub mod due;
 mod interval;
+mod latest;
 mod occurrence;
+mod upcoming;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
+pub use admission::Claim;
+pub use due::{Decided, Decision, Due, NotRun, Promotion, Standing, due, due_promotions, landed};
 pub use interval::Calendar;
 pub use occurrence::{Occurrence, Occurrences};
+pub use upcoming::{ClockChange, Shown, Upcoming, upcoming};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {

@@ -8,7 +8,7 @@ use cron::{OwnedScheduleIterator, Schedule as CronSchedule};
 use jiff::Timestamp;
 use jiff::civil::{self, DateTime};
 use jiff::tz::TimeZone;
-use noctule_spec::{CronLine, Schedule};
+use noctule_spec::{CronLine, Timetable};
 
 use super::{ScheduleError, first_instant, zone};
 
@@ -17,6 +17,17 @@ use super::{ScheduleError, first_instant, zone};
 pub struct Occurrence {
     pub at: Timestamp,
     pub civil: DateTime,
+}
+
+impl Occurrence {
+    /// What tells the occurrence from the others of its pipeline: `2026-11-24T02:15`.
+    pub fn id(&self) -> String {
+        civil_id(self.civil)
+    }
+}
+
+pub(super) fn civil_id(civil: DateTime) -> String {
+    civil.strftime("%Y-%m-%dT%H:%M").to_string()
 }
 
 /// The occurrences after an instant, in order and without end.
@@ -30,10 +41,10 @@ pub struct Occurrences {
 }
 
 impl Occurrences {
-    pub fn after(schedule: &Schedule, after: Timestamp) -> Result<Self, ScheduleError> {
-        let zone = zone(&schedule.timezone)?;
+    pub fn after(timetable: &Timetable, after: Timestamp) -> Result<Self, ScheduleError> {
+        let zone = zone(&timetable.timezone)?;
         let shown = after.to_zoned_datetime(zone.clone()).datetime();
-        let civil = CivilTimes::from(&schedule.cron, shown)?.peekable();
+        let civil = CivilTimes::from(&timetable.cron, shown)?.peekable();
         Ok(Self { zone, after, civil })
     }
 }
@@ -138,14 +149,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn schedule(cron: &str, timezone: &str) -> Schedule {
-        Schedule {
-            cron: cron.parse().unwrap(),
-            timezone: timezone.into(),
-            misfire: Default::default(),
-            overlap: Default::default(),
-            deadline: None,
-        }
+    fn schedule(cron: &str, timezone: &str) -> Timetable {
+        Timetable { cron: cron.parse().unwrap(), timezone: timezone.into() }
     }
 
     fn next(cron: &str, timezone: &str, after: &str, count: usize) -> Vec<String> {

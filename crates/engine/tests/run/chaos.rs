@@ -157,9 +157,9 @@ fn event_of(run: &Run, roll: &Roll) -> Event {
         },
         Shape::Failed(evidence) => Event::AttemptFailed { step, attempt, evidence, message: None },
         Shape::Gone => Event::AttemptGone { step, attempt },
-        Shape::Cancel(at_once) => Event::CancelRequested { by: "chaos".into(), at_once },
+        Shape::Cancel(at_once) => Event::CancelRequested { by: "chaos".into(), at_once, why: None },
         Shape::Woken => Event::Woken,
-        Shape::Resumed => Event::Resumed { by: "chaos".into() },
+        Shape::Resumed => Event::Resumed { by: "chaos".into(), why: None },
     }
 }
 
@@ -230,7 +230,7 @@ fn fair_answer(run: &Run, step: &noctule_engine::StepRun) -> Option<Event> {
     let name = step.plan().name.clone();
     let command = run.outstanding().into_iter().find(|command| *command.attempt().0 == name);
     match (command, step.live()) {
-        (Some(Command::Prepare { step, attempt }), _) => {
+        (Some(Command::Prepare { step, attempt, .. }), _) => {
             Some(Event::AttemptIntended { launch: Digest::of(b"fair"), step, attempt })
         }
         (Some(Command::Stop { step, attempt, .. } | Command::Kill { step, attempt }), _) => {

@@ -185,11 +185,11 @@ impl Rig {
     }
 
     pub fn cancel(&mut self, at_once: bool) -> Vec<String> {
-        self.tell(Event::CancelRequested { by: "ann".into(), at_once })
+        self.tell(Event::CancelRequested { by: "ann".into(), at_once, why: None })
     }
 
     pub fn resume(&mut self) -> Vec<String> {
-        self.tell(Event::Resumed { by: "ann".into() })
+        self.tell(Event::Resumed { by: "ann".into(), why: None })
     }
 
     /// Every step with how it stands.

@@ -162,7 +162,7 @@ fn leaf_schema(leaf: Leaf, templates: bool) -> Value {
             schema
         }
         Leaf::Id => json!({"type": ["string", "number"]}),
-        Leaf::Cron | Leaf::Timezone | Leaf::Source | Leaf::Condition | Leaf::Select => {
+        Leaf::Cron | Leaf::Timezone | Leaf::Address | Leaf::Source | Leaf::Condition | Leaf::Select => {
             json!({"type": "string"})
         }
     }

@@ -1,5 +1,6 @@
 //! Texts with a grammar of their own.
 
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use jiff::tz::TimeZoneDatabase;
@@ -30,6 +31,7 @@ pub(crate) enum Leaf {
     Model,
     Metric,
     Id,
+    Address,
     Secret,
     Source,
     Condition,
@@ -55,7 +57,7 @@ impl Refused {
 }
 
 impl Leaf {
-    pub(super) const ALL: [(&'static str, Leaf); 17] = [
+    pub(super) const ALL: [(&'static str, Leaf); 18] = [
         ("span", Self::Span),
         ("share", Self::Share),
         ("change", Self::Change),
@@ -69,6 +71,7 @@ impl Leaf {
         ("model", Self::Model),
         ("metric", Self::Metric),
         ("id", Self::Id),
+        ("address", Self::Address),
         ("secret", Self::Secret),
         ("source", Self::Source),
         ("condition", Self::Condition),
@@ -91,6 +94,7 @@ impl Leaf {
             Self::Model => "a model: a step, `name@alias`, `name@3` or `popularity`",
             Self::Metric => "a metric, such as `ndcg@20`",
             Self::Id => "an id",
+            Self::Address => "an IP address and a port, such as `127.0.0.1:8642`",
             Self::Secret => "the name of a secret",
             Self::Source => "a path or a URL",
             Self::Condition => "an SQL condition, such as `event = 'watch'`",
@@ -114,6 +118,7 @@ impl Leaf {
             Self::Timezone => timezone(text),
             Self::Name | Self::Secret => name(text),
             Self::Id => Ok(text.into()),
+            Self::Address => address(text),
             Self::Source => source(text),
             Self::Condition => sql::condition(text).map(|()| text.into()).map_err(Refused::new),
             Self::Select => sql::select(text).map(|()| text.into()).map_err(Refused::new),
@@ -209,6 +214,20 @@ fn timezone(text: &str) -> Result<Value, Refused> {
     Err(Refused::new("is not a time zone").help(Some(help)))
 }
 
+fn address(text: &str) -> Result<Value, Refused> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Ok(address.to_string().into());
+    }
+    let port = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+    let help = match port {
+        Some(("localhost", port)) => format!("did you mean `127.0.0.1:{port}`?"),
+        Some(("" | "*", port)) => format!("write `0.0.0.0:{port}` for all of the machine's addresses"),
+        _ if text.parse::<IpAddr>().is_ok() => "add a port, such as `127.0.0.1:8642`".to_owned(),
+        _ => "write an IP address and a port, such as `127.0.0.1:8642`".to_owned(),
+    };
+    Err(Refused::new("is not an IP address with a port").help(Some(help)))
+}
+
 const SCHEMES: [&str; 7] = ["demo", "file", "s3", "gs", "az", "https", "http"];
 const DEMO_TABLES: [&str; 3] = ["events", "items", "users"];
 
@@ -273,6 +292,7 @@ mod tests {
             (Leaf::Timezone, "Europe/Berlin"),
             (Leaf::Metric, "ndcg@20"),
             (Leaf::Cron, "15 2 * * *"),
+            (Leaf::Address, "127.0.0.1:8642"),
         ] {
             assert_eq!(leaf.write(&leaf.read(text).unwrap()), text);
         }

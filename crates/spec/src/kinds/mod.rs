@@ -149,6 +149,7 @@ mod tests {
                 },
                 run: None,
                 now: jiff::Timestamp::UNIX_EPOCH,
+                pools: None,
             };
             if let Err(found) = crate::load(&source, &context) {
                 panic!("{}", found.render(&source, crate::Style::Plain));

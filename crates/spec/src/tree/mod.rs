@@ -67,6 +67,22 @@ impl Node {
         path.iter().try_fold(self, |node, key| node.entry(key).map(|entry| &entry.value))
     }
 
+    /// The tree with each of its texts put through `change`.
+    pub(crate) fn map_texts(&self, change: &mut dyn FnMut(&Node) -> Node) -> Node {
+        let value = match &self.value {
+            Value::Text(_) => return change(self),
+            Value::List(items) => Value::List(items.iter().map(|item| item.map_texts(change)).collect()),
+            Value::Mapping(entries) => Value::Mapping(
+                entries
+                    .iter()
+                    .map(|entry| Entry { value: entry.value.map_texts(change), ..entry.clone() })
+                    .collect(),
+            ),
+            scalar => scalar.clone(),
+        };
+        Node { value, ..self.clone() }
+    }
+
     pub(crate) fn as_text(&self) -> Option<&str> {
         match &self.value {
             Value::Text(text) => Some(text),

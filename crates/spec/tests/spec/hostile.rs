@@ -18,6 +18,7 @@ fn context() -> Context {
         },
         run: None,
         now: "2026-11-24T02:15:00Z".parse().unwrap(),
+        pools: None,
     }
 }
 

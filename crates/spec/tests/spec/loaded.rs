@@ -19,6 +19,7 @@ fn context(params: &[(&str, &str)]) -> Context {
         },
         run: Some(RunId::from_random(7)),
         now: "2026-11-24T01:15:00Z".parse().unwrap(),
+        pools: None,
     }
 }
 
@@ -42,9 +43,10 @@ fn the_nightly_pipeline_is_what_it_says() {
     assert_eq!(pipeline.name.as_str(), "nightly-recs");
     assert_eq!(pipeline.owner.as_deref(), Some("recs-team"));
     let schedule = pipeline.schedule.as_ref().unwrap();
-    assert_eq!(schedule.cron.to_string(), "15 2 * * *");
+    let timetable = schedule.timetable().unwrap();
+    assert_eq!(timetable.cron.to_string(), "15 2 * * *");
     assert_eq!(
-        (schedule.timezone.as_str(), schedule.misfire, schedule.overlap),
+        (timetable.timezone.as_str(), schedule.misfire, schedule.overlap),
         ("Europe/Berlin", Misfire::RunLatest, Overlap::Skip)
     );
     assert_eq!(schedule.deadline, Some(Span::from_seconds(6 * 3600)));

@@ -19,9 +19,11 @@ fn files(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Lines such as `# --param window=28d` at the top of a file stand for the command line.
+/// Lines such as `# --param window=28d` at the top of a file stand for the command line, and one such as `# pools: gpu`
+/// for the pools of the configuration.
 fn context(text: &str) -> Context {
     let overrides = text.lines().filter_map(|line| line.strip_prefix("# --param ")?.split_once('='));
+    let pools = text.lines().find_map(|line| line.strip_prefix("# pools:"));
     Context {
         params: overrides.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         interval: Interval {
@@ -30,6 +32,7 @@ fn context(text: &str) -> Context {
         },
         run: None,
         now: "2026-11-24T02:15:00Z".parse().unwrap(),
+        pools: pools.map(|line| line.split_whitespace().map(str::to_owned).collect()),
     }
 }
 

@@ -138,9 +138,9 @@ pub fn all() -> Vec<Event> {
         Event::AlreadyPublished { step: step.clone(), attempt, version: VersionNumber(3) },
         Event::AttemptIntended { step: step.clone(), attempt, launch: digest("launch") },
         Event::AttemptGone { step: step.clone(), attempt },
-        Event::CancelRequested { by: "ada".to_owned(), at_once: true },
+        Event::CancelRequested { by: "ada".to_owned(), at_once: true, why: None },
         Event::Woken,
-        Event::Resumed { by: "ada".to_owned() },
+        Event::Resumed { by: "ada".to_owned(), why: None },
         Event::Noted { step: None, text: String::new() },
         Event::Noted { step: Some(step.clone()), text: "a\u{0}b \"quoted\" \\ \u{1f987}".to_owned() },
     ];

@@ -63,10 +63,24 @@ pub enum Event {
     CancelRequested {
         by: String,
         at_once: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     Woken,
     Resumed {
         by: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    Rerun {
+        step: StepName,
+        by: String,
+        why: Option<String>,
+    },
+    Ignored {
+        step: StepName,
+        by: String,
+        why: String,
     },
     Noted {
         step: Option<StepName>,
@@ -101,9 +115,11 @@ impl From<&engine::Event> for Event {
                 Self::AttemptFailed { step, attempt, evidence: evidence.into(), message }
             }
             engine::Event::AttemptGone { step, attempt } => Self::AttemptGone { step, attempt },
-            engine::Event::CancelRequested { by, at_once } => Self::CancelRequested { by, at_once },
+            engine::Event::CancelRequested { by, at_once, why } => Self::CancelRequested { by, at_once, why },
             engine::Event::Woken => Self::Woken,
-            engine::Event::Resumed { by } => Self::Resumed { by },
+            engine::Event::Resumed { by, why } => Self::Resumed { by, why },
+            engine::Event::Rerun { step, by, why } => Self::Rerun { step, by, why },
+            engine::Event::Ignored { step, by, why } => Self::Ignored { step, by, why },
             engine::Event::Noted { step, text } => Self::Noted { step, text },
         }
     }
@@ -136,9 +152,11 @@ impl From<Event> for engine::Event {
                 Self::AttemptFailed { step, attempt, evidence: evidence.into(), message }
             }
             Event::AttemptGone { step, attempt } => Self::AttemptGone { step, attempt },
-            Event::CancelRequested { by, at_once } => Self::CancelRequested { by, at_once },
+            Event::CancelRequested { by, at_once, why } => Self::CancelRequested { by, at_once, why },
             Event::Woken => Self::Woken,
-            Event::Resumed { by } => Self::Resumed { by },
+            Event::Resumed { by, why } => Self::Resumed { by, why },
+            Event::Rerun { step, by, why } => Self::Rerun { step, by, why },
+            Event::Ignored { step, by, why } => Self::Ignored { step, by, why },
             Event::Noted { step, text } => Self::Noted { step, text },
         }
     }

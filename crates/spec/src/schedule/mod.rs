@@ -1,5 +1,9 @@
 //! `schedule` and `data`: when a pipeline is due, and what span of data time a run covers.
 
+pub(crate) mod check;
+pub(crate) mod file;
+
+use noctule_artifacts::{AliasName, ModelName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,29 +11,79 @@ use crate::cron_line::CronLine;
 use crate::units::Span;
 
 /// When a pipeline is due.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// Five fields as in crontab(5): minute, hour, day of the month, month, day of the week.
-    pub cron: CronLine,
-    /// The zone whose civil time the fields mean.
-    #[serde(default = "utc")]
-    #[schemars(extend("x-noctule" = "timezone"))]
-    pub timezone: String,
+    pub trigger: Trigger,
     /// What becomes of occurrences missed while nothing was running.
-    #[serde(default)]
     pub misfire: Misfire,
     /// What happens when an occurrence is due while the last run is still going.
-    #[serde(default)]
     pub overlap: Overlap,
-    /// How long after its occurrence a run that has not ended is reported as late.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-noctule-positive" = true))]
+    /// How long after its occurrence a run that has not ended is late.
     pub deadline: Option<Span>,
 }
 
-fn utc() -> String {
-    "UTC".to_owned()
+/// What makes a pipeline due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trigger {
+    /// The clock; and then, where there is a wait, data that have landed.
+    Clock { timetable: Timetable, wait: Option<DataWait> },
+    /// A promotion that another pipeline, or a person, makes.
+    Promotion(PromotionOf),
+}
+
+/// Civil times of a zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timetable {
+    pub cron: CronLine,
+    /// The zone's name in the IANA database.
+    pub timezone: String,
+}
+
+/// The wait for data, which each occurrence of the clock opens.
+///
+/// The object is looked for at least once, also when the time to give up has already passed at the first look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataWait {
+    /// The object, as written: a template, which [`Pipeline::awaited`](crate::Pipeline::awaited) renders for the
+    /// interval of an occurrence.
+    pub data: String,
+    /// How long between two looks.
+    pub poll: Span,
+    /// How long after the occurrence nobody looks any more.
+    pub give_up: Span,
+}
+
+/// The promotions that make a pipeline due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromotionOf {
+    pub model: ModelName,
+    pub alias: AliasName,
+}
+
+impl Schedule {
+    /// The civil times, when the clock makes the pipeline due.
+    pub fn timetable(&self) -> Option<&Timetable> {
+        match &self.trigger {
+            Trigger::Clock { timetable, .. } => Some(timetable),
+            Trigger::Promotion(_) => None,
+        }
+    }
+
+    /// The wait for data, when there is one.
+    pub fn wait(&self) -> Option<&DataWait> {
+        match &self.trigger {
+            Trigger::Clock { wait, .. } => wait.as_ref(),
+            Trigger::Promotion(_) => None,
+        }
+    }
+
+    /// The promotions, when they make the pipeline due.
+    pub fn promotion(&self) -> Option<&PromotionOf> {
+        match &self.trigger {
+            Trigger::Promotion(of) => Some(of),
+            Trigger::Clock { .. } => None,
+        }
+    }
 }
 
 /// What becomes of occurrences missed while nothing was running.
@@ -56,6 +110,10 @@ pub enum Overlap {
     Queue,
     /// The old one is cancelled.
     Replace,
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
 }
 
 /// What span of data time a run covers: the last whole interval that ended at or before its occurrence less `delay`.
