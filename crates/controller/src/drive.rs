@@ -83,6 +83,7 @@ impl Controller {
             pipeline: plan.pipeline.clone(),
             interval: plan.interval,
             occurrence: None,
+            lease: None,
             definition: definition.to_json(),
         };
         let change = Change::new(at, vec![Event::RunCreated { plan: Box::new(plan) }], run.status());

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use noctule_artifacts::{AttemptNumber, ModelName, RunId};
+use noctule_artifacts::{AttemptNumber, ModelName, PipelineName, RunId};
 use noctule_registry::Refusal;
 use sqlx::error::DatabaseError;
 
+use crate::backfills::BackfillId;
 use crate::record::RecordError;
+use crate::slots::NoSlot;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -73,6 +75,39 @@ pub enum StoreError {
 
     #[error("the occurrence {occurrence} has its run already: {run}")]
     OccurrenceTaken { occurrence: String, run: RunId },
+
+    #[error("the pipeline {pipeline} has no occurrence `{id}`")]
+    NoSuchOccurrence { pipeline: PipelineName, id: String },
+
+    #[error("the occurrence `{id}` of {pipeline} is {state} already, so no run can begin for it")]
+    OccurrenceSettled { pipeline: PipelineName, id: String, state: &'static str },
+
+    #[error(
+        "the schedule of {pipeline} has moved on meanwhile, so another noctule decides about it: read it again before \
+         you go on"
+    )]
+    ScheduleMoved { pipeline: PipelineName },
+
+    #[error("there is no backfill {id}")]
+    NoSuchBackfill { id: BackfillId },
+
+    #[error("the backfill {id} is {found}, so it cannot be made {wanted}")]
+    BackfillIs { id: BackfillId, found: &'static str, wanted: &'static str },
+
+    #[error("no slot is free: {0}")]
+    NoSlot(Box<NoSlot>),
+
+    #[error("there is no token named `{name}` that is not revoked")]
+    NoSuchToken { name: String },
+
+    #[error("a token named `{name}` is there already: revoke it first, or take another name")]
+    TokenNameTaken { name: String },
+
+    #[error("{} cannot be restored: {why}", .path.display())]
+    NoBackup { path: PathBuf, why: String },
+
+    #[error("the database {place} is in use ({by}): stop what uses it before you restore a backup over it")]
+    Served { place: String, by: String },
 
     #[error("there is no run {run}: `noctule runs` lists those there are")]
     NoSuchRun { run: String },

@@ -100,6 +100,14 @@ pub(crate) async fn check(session: &mut Session<'_>, lease: &Lease) -> Result<()
     Ok(())
 }
 
+/// The same, where working under a lease is the caller's choice.
+pub(crate) async fn check_given(session: &mut Session<'_>, lease: Option<&Lease>) -> Result<(), StoreError> {
+    match lease {
+        Some(lease) => check(session, lease).await,
+        None => Ok(()),
+    }
+}
+
 async fn set_end(session: &mut Session<'_>, lease: &Lease, expires: i64) -> Result<(), StoreError> {
     session
         .execute(

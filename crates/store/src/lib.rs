@@ -2,6 +2,9 @@
 //!
 //! The log of every run ([`log`]), the list of runs ([`runs`]), the index of artifacts and its sweep ([`artifacts`],
 //! [`sweep`]), the registry's rows ([`registry`]), messages that wait to be sent ([`outbox`]) and leases ([`lease`]).
+//! For a server also its [`pipelines`], [`schedules`] with their [`occurrences`] and [`backfills`], the [`slots`] of live
+//! attempts, [`tokens`], the [`audit`] table and the users that were erased ([`erasure`]). What keeps all this well:
+//! [`rebuild`], [`backup`], [`retention`].
 //! What belongs together is committed together: that a publishing step succeeded, the promotion's row, and the message
 //! that moves the pointer are one transaction ([`Store::publish`]).
 //!
@@ -10,33 +13,60 @@
 //! stands in `session.rs`.
 
 pub mod artifacts;
+pub mod audit;
+pub mod backfills;
+pub mod backup;
+pub mod erasure;
 mod error;
 mod file_system;
 pub mod lease;
 mod location;
 pub mod log;
 mod migrations;
+pub mod occurrences;
 pub mod outbox;
+pub mod pipelines;
+pub mod rebuild;
 pub mod record;
 pub mod registry;
+pub mod retention;
 mod row;
 pub mod runs;
+pub mod schedules;
 mod session;
+pub mod slots;
 pub mod sweep;
+pub mod tokens;
 
 use std::sync::Arc;
 
 use noctule_artifacts::RegistryId;
 
 pub use artifacts::{ArtifactState, IndexedArtifact, NewArtifact};
+pub use audit::{AuditEntry, AuditFilter, AuditRow, Via};
+pub use backfills::{
+    BackfillId, BackfillInterval, BackfillOrder, BackfillProgress, BackfillRow, BackfillState, NewBackfill,
+};
+pub use backup::{BackedUp, Restored, restore};
+pub use erasure::ErasedUser;
 pub use error::StoreError;
 pub use lease::{Acquired, Lease};
 pub use location::Location;
 pub use log::{Change, Effects, Logged, NewRun, Position};
+pub use occurrences::{
+    Decided, NewOccurrence, OccurrenceCursor, OccurrenceFilter, OccurrenceKind, OccurrenceRow,
+    OccurrenceStage, OccurrenceState, Skip, Standing,
+};
 pub use outbox::{Message, Waiting};
+pub use pipelines::{BrokenPipeline, GoodPipeline, PipelineRow};
+pub use rebuild::{Difference, Rebuilt};
 pub use registry::{ByHand, ModelRow, Publishing, Reserve};
-pub use runs::{Note, RunFilter, RunRow};
+pub use retention::Expired;
+pub use runs::{Note, RunCursor, RunFilter, RunRow};
+pub use schedules::{Advance, Pause, ScheduleRow, Watermark};
+pub use slots::{Limit, NoSlot, Pool, SlotLimits, SlotRow, SlotWaiter, SlotWish, TakeSlot};
 pub use sweep::{Reference, Tombstone};
+pub use tokens::{ClearToken, TokenRole, TokenRow};
 
 use row::Fields;
 use session::Database;

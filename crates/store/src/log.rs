@@ -2,16 +2,18 @@
 
 use jiff::Timestamp;
 use noctule_artifacts::launch::Interval;
-use noctule_artifacts::{PipelineName, RunId, StepName};
+use noctule_artifacts::{AttemptNumber, PipelineName, RunId, StepName};
 use noctule_engine::{Event, RunStatus};
 
 use crate::artifacts::{self, NewArtifact};
 use crate::error::StoreError;
 use crate::lease::{self, Lease};
+use crate::occurrences;
 use crate::outbox::{self, Message};
 use crate::record::{self, status};
 use crate::row::Fields;
 use crate::session::Session;
+use crate::slots::{self, TakeSlot};
 use crate::{Store, column};
 
 /// A run that is to be.
@@ -20,8 +22,11 @@ pub struct NewRun {
     pub run: RunId,
     pub pipeline: PipelineName,
     pub interval: Interval,
-    /// The due time that the run answers, when a schedule began it: one run for each.
+    /// The id of the occurrence that the run answers, when there is one: it must have been entered and have no run yet,
+    /// and becomes `started` in the transaction that creates the run.
     pub occurrence: Option<String>,
+    /// When given, nothing is created if somebody else took the lease meanwhile.
+    pub lease: Option<Lease>,
     /// What the run was made from, in a form of the controller's own: a run goes on as it began, whatever became of
     /// the pipeline's file.
     pub definition: Vec<u8>,
@@ -55,6 +60,11 @@ pub struct Effects {
     /// Artifacts of earlier runs, by manifest path, that stand for a step of this one. A tombstone is taken off.
     pub reused: Vec<(StepName, String)>,
     pub outbox: Vec<Message>,
+    /// The slot of the attempt that is intended here. Every attempt takes one, limited or not, so that the slots are
+    /// the live attempts; when there is none for it, nothing is committed ([`StoreError::NoSlot`]).
+    pub take: Option<TakeSlot>,
+    /// Attempts that ended or were abandoned here, whose slots are given back.
+    pub release: Vec<(StepName, AttemptNumber)>,
 }
 
 /// An event as the log has it.
@@ -76,8 +86,12 @@ impl Store {
     /// Begins a run with its first events. Returns the number of the last one.
     pub async fn create_run(&self, new: &NewRun, change: &Change) -> Result<u64, StoreError> {
         let mut session = self.database.write("create a run").await?;
+        lease::check_given(&mut session, new.lease.as_ref()).await?;
         check_new(&mut session, new).await?;
         insert_run(&mut session, new, change).await?;
+        if let Some(occurrence) = &new.occurrence {
+            occurrences::start(&mut session, &new.pipeline, occurrence, &new.run, change.at).await?;
+        }
         let last = append(&mut session, &new.run, 0, change).await?;
         session.commit().await?;
         Ok(last)
@@ -182,9 +196,7 @@ pub(crate) async fn last_event(session: &mut Session<'_>, run: &RunId) -> Result
 
 /// Refuses a writer whose lease or whose idea of the log is out of date.
 pub(crate) async fn check_position(session: &mut Session<'_>, position: &Position) -> Result<(), StoreError> {
-    if let Some(lease) = &position.lease {
-        lease::check(session, lease).await?;
-    }
+    lease::check_given(session, position.lease.as_ref()).await?;
     let found = last_event(session, &position.run).await?;
     if found != position.after {
         return Err(StoreError::MovedOn { run: position.run.clone(), expected: position.after, found });
@@ -218,16 +230,18 @@ pub(crate) async fn append(
     session
         .execute(
             sqlx::query(
-                "UPDATE runs SET last_event = $2, status = $3, changed = $4, ended = $5 WHERE run = $1",
+                "UPDATE runs SET last_event = $2, status = $3, changed = $4, \
+                 ended = CASE WHEN $5 = 0 THEN NULL ELSE COALESCE(ended, $4) END WHERE run = $1",
             )
             .bind(run.as_str())
             .bind(column(last))
             .bind(status::word(change.status))
             .bind(at)
-            .bind(change.status.is_terminal().then_some(at)),
+            .bind(i64::from(change.status.is_terminal())),
         )
         .await?;
     artifacts::apply(session, run, &change.effects).await?;
+    slots::apply(session, run, &change.effects, change.status.is_terminal()).await?;
     outbox::put(session, &change.effects.outbox).await?;
     Ok(last)
 }

@@ -127,6 +127,16 @@ impl Database {
         }
     }
 
+    /// Writes what the database holds at this moment to a new SQLite file. Others go on writing.
+    pub(crate) async fn vacuum_into(&self, path: &Path, doing: &'static str) -> Result<(), StoreError> {
+        let Some(text) = path.to_str() else {
+            let what = format!("SQLite takes only paths that are Unicode, and {} is not", path.display());
+            return Err(StoreError::Refused { doing, what });
+        };
+        let done = sqlx::query("VACUUM INTO $1").bind(text).execute(&self.pool).await;
+        done.map(drop).map_err(|error| self.failed(doing, error))
+    }
+
     async fn begin<'a>(
         &'a self,
         statement: &'static str,
@@ -249,7 +259,8 @@ fn greeting(dialect: Dialect) -> &'static [&'static str] {
             "SET search_path TO noctule",
             "SET lock_timeout = '15s'",
             "SET statement_timeout = '60s'",
-            "SET idle_in_transaction_session_timeout = '60s'",
+            // A frozen writer gives the writers' lock back long before its lease runs out.
+            "SET idle_in_transaction_session_timeout = '5s'",
             "SET client_min_messages = 'warning'",
         ],
     }

@@ -10,8 +10,11 @@ use crate::terminal::{amounts, table};
 
 pub async fn run(arguments: &Runs, global: &Global) -> Result<Exit, Trouble> {
     let open = super::open_existing(global).await?;
-    let filter =
-        RunFilter { pipeline: arguments.pipeline.clone(), live: false, limit: Some(arguments.limit) };
+    let filter = RunFilter {
+        pipeline: arguments.pipeline.clone(),
+        limit: Some(arguments.limit),
+        ..RunFilter::default()
+    };
     let rows = open.controller.store.runs(&filter).await?;
     if global.json {
         let rows: Vec<_> = rows

@@ -1,9 +1,9 @@
 use noctule_engine::RunStatus;
-use noctule_store::{Acquired, NewRun, Position, Store, StoreError};
+use noctule_store::{Acquired, Decided, NewRun, Position, Store, StoreError};
 use std::time::Duration;
 
 use crate::events;
-use crate::world::{after, at, begin, change, day, new_run, noted, run_id};
+use crate::world::{after, at, begin, change, day, due, enter, new_run, noted, run_id};
 
 on_both! {
     async fn a_log_is_read_as_it_was_written(world: World) {
@@ -60,6 +60,9 @@ on_both! {
     }
 
     async fn a_run_is_created_once(world: World) {
+        for pipeline in ["nightly", "weekly"] {
+            enter(&world.store, pipeline, vec![due(1, "2026-11-01T02:15", Decided::Queue)]).await;
+        }
         let first = NewRun { occurrence: Some("2026-11-01T02:15".into()), ..new_run(1, "nightly", day(1)) };
         world.store.create_run(&first, &change(1, vec![noted("begun")])).await.unwrap();
         let again = world.store.create_run(&first, &change(1, vec![noted("begun")])).await.unwrap_err();

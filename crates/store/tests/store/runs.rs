@@ -29,7 +29,7 @@ on_both! {
         assert_eq!(list(RunFilter { limit: Some(2), ..RunFilter::default() }).await, ids(&[4, 3]));
         let nightly = Some("nightly".parse().unwrap());
         assert_eq!(list(RunFilter { pipeline: nightly.clone(), ..RunFilter::default() }).await, ids(&[4, 2, 1]));
-        assert_eq!(list(RunFilter { pipeline: nightly, live: true, limit: None }).await, ids(&[4, 1]));
+        assert_eq!(list(RunFilter { pipeline: nightly, live: true, ..RunFilter::default() }).await, ids(&[4, 1]));
 
         let row = world.store.run(&run_id(2)).await.unwrap();
         assert_eq!((row.status, row.interval, row.last_event), (RunStatus::Failed, day(2), 2));

@@ -1,12 +1,16 @@
 //! Where a test takes place, and what it begins with.
 
 use std::future::Future;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use noctule_artifacts::launch::Interval;
 use noctule_artifacts::{AttemptNumber, Digest, Outcome, RunId};
 use noctule_engine::{Event, RunStatus};
-use noctule_store::{Change, Location, NewArtifact, NewRun, Position, Store};
+use noctule_store::{
+    Acquired, Advance, Change, Decided, Lease, Location, NewArtifact, NewOccurrence, NewRun, OccurrenceKind,
+    Position, Store, Watermark,
+};
 
 use crate::postgres;
 
@@ -103,6 +107,7 @@ pub fn new_run(number: u32, pipeline: &str, interval: Interval) -> NewRun {
         pipeline: pipeline.parse().unwrap(),
         interval,
         occurrence: None,
+        lease: None,
         definition: b"pipeline: nightly".to_vec(),
     }
 }
@@ -149,4 +154,35 @@ pub fn artifact(run: &RunId, step: &str, content: &str) -> NewArtifact {
         created: at(5),
         borrows: vec![],
     }
+}
+
+/// The lease of a leader, which lasts as long as any test.
+pub async fn lead(store: &Store) -> Lease {
+    match store.acquire("leader", "the test", Duration::from_secs(3600)).await.unwrap() {
+        Acquired::Held(lease) => lease,
+        Acquired::Taken { by, .. } => by,
+    }
+}
+
+/// An occurrence of a schedule, due at this second.
+pub fn due(second: i64, id: &str, decided: Decided) -> NewOccurrence {
+    NewOccurrence {
+        id: id.to_owned(),
+        kind: OccurrenceKind::Schedule,
+        due: at(second),
+        civil: Some(id.to_owned()),
+        decided,
+        stands_for: 1,
+        give_up: None,
+        backfill: None,
+    }
+}
+
+/// Enters occurrences as the leader would, and says which were there already.
+pub async fn enter(store: &Store, pipeline: &str, occurrences: Vec<NewOccurrence>) -> Vec<String> {
+    let pipeline = pipeline.parse().unwrap();
+    let from = store.schedule(&pipeline).await.unwrap().watermark;
+    let to = Watermark::Time(occurrences.last().unwrap().due);
+    let advance = Advance { pipeline, from, to, occurrences, at: at(0) };
+    store.advance(&advance, &lead(store).await).await.unwrap()
 }
