@@ -6,10 +6,11 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use noctule_artifacts::PipelineName;
 use noctule_artifacts::launch::Interval;
+use noctule_engine::schedule::NotRun;
 
 use crate::error::StoreError;
 use crate::lease::{self, Lease};
-use crate::occurrences::{self, Decided, NewOccurrence, OccurrenceKind};
+use crate::occurrences::{self, Fate, NewOccurrence, OccurrenceKind};
 use crate::record::status::good_statuses;
 use crate::row::Fields;
 use crate::session::Session;
@@ -133,9 +134,6 @@ impl BackfillState {
     }
 }
 
-/// The reason of an occurrence whose backfill was cancelled before it began.
-const CANCELLED: &str = "backfill-cancelled";
-
 impl Store {
     /// Enters a backfill with all its occurrences, queued.
     pub async fn create_backfill(
@@ -173,7 +171,7 @@ impl Store {
                 kind: OccurrenceKind::Backfill,
                 due: interval.due,
                 civil: Some(interval.civil.clone()),
-                decided: Decided::Queue,
+                fate: Fate::Queue,
                 stands_for: 1,
                 give_up: None,
                 backfill: Some(id),
@@ -270,7 +268,7 @@ impl Store {
                          WHERE backfill = $1 AND state IN ('waiting', 'queued')",
                     )
                     .bind(column(id.0))
-                    .bind(CANCELLED)
+                    .bind(NotRun::BackfillCancelled.word())
                     .bind(at.as_microsecond()),
                 )
                 .await?;

@@ -54,8 +54,8 @@ pub use lease::{Acquired, Lease};
 pub use location::Location;
 pub use log::{Change, Effects, Logged, NewRun, Position};
 pub use occurrences::{
-    Decided, NewOccurrence, OccurrenceCursor, OccurrenceFilter, OccurrenceKind, OccurrenceRow,
-    OccurrenceStage, OccurrenceState, Skip, Standing,
+    Fate, Going, NewOccurrence, OccurrenceCursor, OccurrenceFilter, OccurrenceKind, OccurrenceRow,
+    OccurrenceStage, OccurrenceState, Skip,
 };
 pub use outbox::{Message, Waiting};
 pub use pipelines::{BrokenPipeline, GoodPipeline, PipelineRow};

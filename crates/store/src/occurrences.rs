@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 use noctule_artifacts::{PipelineName, RunId};
 use noctule_engine::RunStatus;
+use noctule_engine::schedule::NotRun;
 
 use crate::backfills::BackfillId;
 use crate::error::StoreError;
@@ -50,15 +51,14 @@ pub enum OccurrenceState {
 /// Why an occurrence has no run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skip {
-    /// One of the engine's fixed words.
-    pub reason: String,
+    pub reason: NotRun,
     /// More about it, for people.
     pub detail: Option<String>,
 }
 
-/// What is decided about an occurrence that has no run.
+/// What becomes of an occurrence that has no run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decided {
+pub enum Fate {
     Wait,
     Queue,
     Skip(Skip),
@@ -73,7 +73,7 @@ pub struct NewOccurrence {
     pub due: Timestamp,
     /// The civil time, when it has one.
     pub civil: Option<String>,
-    pub decided: Decided,
+    pub fate: Fate,
     /// Of how many due times this row tells: more than one only for a stretch of skipped ones.
     pub stands_for: u64,
     /// When waiting for its data is given up.
@@ -124,7 +124,7 @@ pub struct OccurrenceCursor {
 
 /// What a schedule has going, apart from its backfills.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct Going {
     /// Runs that its occurrences began and that have not ended, the oldest first.
     pub live: Vec<RunId>,
     pub waiting: u64,
@@ -167,7 +167,7 @@ impl OccurrenceState {
     }
 }
 
-impl Decided {
+impl Fate {
     fn stage(&self) -> OccurrenceStage {
         match self {
             Self::Wait => OccurrenceStage::Waiting,
@@ -230,7 +230,7 @@ impl Store {
         pipeline: &PipelineName,
         id: &str,
         from: OccurrenceStage,
-        decided: &Decided,
+        fate: &Fate,
         at: Timestamp,
         lease: Option<&Lease>,
     ) -> Result<bool, StoreError> {
@@ -243,27 +243,13 @@ impl Store {
         if !open || row.state.stage() != from {
             return Ok(false);
         }
-        let skip = decided.skip();
-        session
-            .execute(
-                sqlx::query(
-                    "UPDATE occurrences SET state = $3, reason = $4, detail = $5, changed = $6 \
-                     WHERE pipeline = $1 AND id = $2",
-                )
-                .bind(pipeline.as_str())
-                .bind(id)
-                .bind(decided.stage().word())
-                .bind(skip.map(|skip| shown(&skip.reason, 40)))
-                .bind(skip.and_then(|skip| skip.detail.as_ref()).map(|detail| shown(detail, 2000)))
-                .bind(at.as_microsecond()),
-            )
-            .await?;
+        set(&mut session, pipeline, id, fate, at).await?;
         session.commit().await?;
         Ok(true)
     }
 
     /// What a pipeline's schedule has going.
-    pub async fn standing(&self, pipeline: &PipelineName) -> Result<Standing, StoreError> {
+    pub async fn going(&self, pipeline: &PipelineName) -> Result<Going, StoreError> {
         let mut session = self.database.read("look what a schedule has going").await?;
         let rows = session
             .all(
@@ -276,17 +262,17 @@ impl Store {
                 .bind(pipeline.as_str()),
             )
             .await?;
-        let mut standing = Standing::default();
+        let mut going = Going::default();
         for row in &rows {
             let fields = Fields::of(row, session.place());
             match stage_of(&fields)? {
-                OccurrenceStage::Waiting => standing.waiting += 1,
-                OccurrenceStage::Queued => standing.queued += 1,
-                OccurrenceStage::Started => standing.live.push(fields.parsed("run")?),
+                OccurrenceStage::Waiting => going.waiting += 1,
+                OccurrenceStage::Queued => going.queued += 1,
+                OccurrenceStage::Started => going.live.push(fields.parsed("run")?),
                 OccurrenceStage::Skipped => {}
             }
         }
-        Ok(standing)
+        Ok(going)
     }
 }
 
@@ -312,7 +298,7 @@ fn list_statement(filter: &OccurrenceFilter) -> String {
     text
 }
 
-/// Enters an occurrence. `false` when it is there already, and then it stays as it is.
+/// Enters an occurrence. `false` when it is there already, and then it stays as it is, unless it was taken back.
 pub(crate) async fn insert(
     session: &mut Session<'_>,
     pipeline: &PipelineName,
@@ -323,21 +309,24 @@ pub(crate) async fn insert(
         let what = format!("`{}` is no id of an occurrence", shown(&new.id, 80));
         return Err(StoreError::Refused { doing: session.doing, what });
     }
-    let skip = new.decided.skip();
+    let skip = new.fate.skip();
     let entered = session
         .execute(
             sqlx::query(
                 "INSERT INTO occurrences (pipeline, id, kind, due, civil, state, reason, detail, stands_for, \
                  backfill, give_up, created, changed) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12) ON CONFLICT DO NOTHING",
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12) \
+                 ON CONFLICT (pipeline, id) DO UPDATE SET due = $4, state = $6, reason = $7, detail = $8, \
+                 give_up = $11, changed = $12 WHERE occurrences.state = 'skipped' AND occurrences.reason = 'clock' \
+                 AND occurrences.stands_for = 1",
             )
             .bind(pipeline.as_str())
             .bind(new.id.as_str())
             .bind(new.kind.word())
             .bind(new.due.as_microsecond())
             .bind(new.civil.clone())
-            .bind(new.decided.stage().word())
-            .bind(skip.map(|skip| shown(&skip.reason, 40)))
+            .bind(new.fate.stage().word())
+            .bind(skip.map(|skip| skip.reason.word()))
             .bind(skip.and_then(|skip| skip.detail.as_ref()).map(|detail| shown(detail, 2000)))
             .bind(column(new.stands_for))
             .bind(new.backfill.map(|id| column(id.0)))
@@ -346,6 +335,71 @@ pub(crate) async fn insert(
         )
         .await?;
     Ok(entered == 1)
+}
+
+/// Writes a decision about an occurrence down, whatever it was before.
+async fn set(
+    session: &mut Session<'_>,
+    pipeline: &PipelineName,
+    id: &str,
+    fate: &Fate,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let skip = fate.skip();
+    session
+        .execute(
+            sqlx::query(
+                "UPDATE occurrences SET state = $3, reason = $4, detail = $5, changed = $6 \
+                 WHERE pipeline = $1 AND id = $2",
+            )
+            .bind(pipeline.as_str())
+            .bind(id)
+            .bind(fate.stage().word())
+            .bind(skip.map(|skip| skip.reason.word()))
+            .bind(skip.and_then(|skip| skip.detail.as_ref()).map(|detail| shown(detail, 2000)))
+            .bind(at.as_microsecond()),
+        )
+        .await
+        .map(drop)
+}
+
+/// Skips an occurrence that waits or is queued, and leaves any other.
+pub(crate) async fn skip_open(
+    session: &mut Session<'_>,
+    pipeline: &PipelineName,
+    id: &str,
+    skip: &Skip,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    match find(session, pipeline, id).await?.map(|row| row.state) {
+        Some(OccurrenceState::Waiting | OccurrenceState::Queued) => {
+            set(session, pipeline, id, &Fate::Skip(skip.clone()), at).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes back what was decided about due times of a schedule that are to come again, since the clock went back, and
+/// that have not begun. The rows stay, until the time comes and it is decided anew.
+pub(crate) async fn take_back(
+    session: &mut Session<'_>,
+    pipeline: &PipelineName,
+    after: Timestamp,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    session
+        .execute(
+            sqlx::query(
+                "UPDATE occurrences SET state = 'skipped', reason = $3, detail = NULL, changed = $4 \
+                 WHERE pipeline = $1 AND due > $2 AND kind = 'schedule' AND state <> 'started'",
+            )
+            .bind(pipeline.as_str())
+            .bind(after.as_microsecond())
+            .bind(NotRun::Clock.word())
+            .bind(at.as_microsecond()),
+        )
+        .await
+        .map(drop)
 }
 
 /// Gives an occurrence its run, in the transaction that creates the run.
@@ -415,10 +469,12 @@ fn read(fields: &Fields<'_>) -> Result<OccurrenceRow, StoreError> {
                 ),
             },
         },
-        OccurrenceStage::Skipped => OccurrenceState::Skipped(Skip {
-            reason: fields.text("reason")?,
-            detail: fields.optional_text("detail")?,
-        }),
+        OccurrenceStage::Skipped => {
+            let word = fields.text("reason")?;
+            let reason = NotRun::of_word(&word)
+                .ok_or_else(|| fields.corrupt("reason", format_args!("`{word}` is no reason")))?;
+            OccurrenceState::Skipped(Skip { reason, detail: fields.optional_text("detail")? })
+        }
     };
     Ok(OccurrenceRow {
         pipeline: fields.parsed("pipeline")?,

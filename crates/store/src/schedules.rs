@@ -5,7 +5,7 @@ use noctule_artifacts::{ModelName, PipelineName};
 
 use crate::error::StoreError;
 use crate::lease::{self, Lease};
-use crate::occurrences::{self, NewOccurrence};
+use crate::occurrences::{self, NewOccurrence, Skip};
 use crate::row::Fields;
 use crate::session::Session;
 use crate::{Store, column, shown};
@@ -44,7 +44,20 @@ pub struct Advance {
     pub from: Option<Watermark>,
     pub to: Watermark,
     pub occurrences: Vec<NewOccurrence>,
+    /// Occurrences of the pipeline that something new takes the place of: those of them that wait or are queued are
+    /// skipped.
+    pub skip: Vec<(String, Skip)>,
+    /// When the clock was set back: what was decided about due times of the schedule after this and has not begun is
+    /// taken back, so that it is decided anew when its time comes again.
+    pub take_back_after: Option<Timestamp>,
     pub at: Timestamp,
+}
+
+impl Advance {
+    /// A step that only moves the watermark.
+    pub fn new(pipeline: PipelineName, from: Option<Watermark>, to: Watermark, at: Timestamp) -> Self {
+        Self { pipeline, from, to, occurrences: Vec::new(), skip: Vec::new(), take_back_after: None, at }
+    }
 }
 
 impl Store {
@@ -87,6 +100,12 @@ impl Store {
                 .bind(follows),
             )
             .await?;
+        if let Some(after) = advance.take_back_after {
+            occurrences::take_back(&mut session, &advance.pipeline, after, advance.at).await?;
+        }
+        for (id, skip) in &advance.skip {
+            occurrences::skip_open(&mut session, &advance.pipeline, id, skip, advance.at).await?;
+        }
         let mut there = Vec::new();
         for occurrence in &advance.occurrences {
             if !occurrences::insert(&mut session, &advance.pipeline, occurrence, advance.at).await? {

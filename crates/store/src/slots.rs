@@ -2,14 +2,14 @@
 //!
 //! A slot is the row of a live attempt, never a counter: what a killed process held is what its attempts in the log
 //! still hold. It is taken in the transaction of the event that an attempt is to start, and given back in that of its
-//! end. Who may take one first is decided over all who wait ([`turn`]): the higher priority, then the nearer deadline,
-//! then who waits longer.
+//! end. Who may take one first is decided over all who wait, in the order of the engine's claims.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
 use noctule_artifacts::{AttemptNumber, PipelineName, RunId, StepName};
+use noctule_engine::schedule::Claim;
 
 use crate::Store;
 use crate::error::StoreError;
@@ -345,13 +345,8 @@ fn turn(mut held: Held, waiting: &[SlotWaiter], me: &SlotWaiter) -> Option<(Limi
 
 /// Who comes first has the lower rank.
 fn rank(waiter: &SlotWaiter) -> impl Ord + '_ {
-    (
-        std::cmp::Reverse(waiter.wish.priority),
-        waiter.wish.deadline.unwrap_or(Timestamp::MAX),
-        waiter.since,
-        &waiter.run,
-        &waiter.wish.step,
-    )
+    let claim = Claim { priority: waiter.wish.priority, deadline: waiter.wish.deadline, since: waiter.since };
+    (claim, &waiter.run, &waiter.wish.step)
 }
 
 async fn held(session: &mut Session<'_>) -> Result<Held, StoreError> {

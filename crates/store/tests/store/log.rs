@@ -1,5 +1,5 @@
 use noctule_engine::RunStatus;
-use noctule_store::{Acquired, Decided, NewRun, Position, Store, StoreError};
+use noctule_store::{Acquired, Fate, NewRun, Position, Store, StoreError};
 use std::time::Duration;
 
 use crate::events;
@@ -61,7 +61,7 @@ on_both! {
 
     async fn a_run_is_created_once(world: World) {
         for pipeline in ["nightly", "weekly"] {
-            enter(&world.store, pipeline, vec![due(1, "2026-11-01T02:15", Decided::Queue)]).await;
+            enter(&world.store, pipeline, vec![due(1, "2026-11-01T02:15", Fate::Queue)]).await;
         }
         let first = NewRun { occurrence: Some("2026-11-01T02:15".into()), ..new_run(1, "nightly", day(1)) };
         world.store.create_run(&first, &change(1, vec![noted("begun")])).await.unwrap();

@@ -8,7 +8,7 @@ use noctule_artifacts::launch::Interval;
 use noctule_artifacts::{AttemptNumber, Digest, Outcome, RunId};
 use noctule_engine::{Event, RunStatus};
 use noctule_store::{
-    Acquired, Advance, Change, Decided, Lease, Location, NewArtifact, NewOccurrence, NewRun, OccurrenceKind,
+    Acquired, Advance, Change, Fate, Lease, Location, NewArtifact, NewOccurrence, NewRun, OccurrenceKind,
     Position, Store, Watermark,
 };
 
@@ -165,13 +165,13 @@ pub async fn lead(store: &Store) -> Lease {
 }
 
 /// An occurrence of a schedule, due at this second.
-pub fn due(second: i64, id: &str, decided: Decided) -> NewOccurrence {
+pub fn due(second: i64, id: &str, fate: Fate) -> NewOccurrence {
     NewOccurrence {
         id: id.to_owned(),
         kind: OccurrenceKind::Schedule,
         due: at(second),
         civil: Some(id.to_owned()),
-        decided,
+        fate,
         stands_for: 1,
         give_up: None,
         backfill: None,
@@ -183,6 +183,6 @@ pub async fn enter(store: &Store, pipeline: &str, occurrences: Vec<NewOccurrence
     let pipeline = pipeline.parse().unwrap();
     let from = store.schedule(&pipeline).await.unwrap().watermark;
     let to = Watermark::Time(occurrences.last().unwrap().due);
-    let advance = Advance { pipeline, from, to, occurrences, at: at(0) };
+    let advance = Advance { occurrences, ..Advance::new(pipeline, from, to, at(0)) };
     store.advance(&advance, &lead(store).await).await.unwrap()
 }
