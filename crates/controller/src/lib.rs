@@ -7,8 +7,11 @@
 //! The order of things is the same everywhere: an intent is committed before its effect is asked for, and a fact is
 //! committed before anything follows from it. So a crash at any moment loses nothing but time.
 //!
+//! [`serve`] is the server around it: the pipelines of a folder, their schedules, and many drives at a time.
+//!
 //! It does not know how any step works, nor how a terminal looks. Start with [`drive`], then [`prepare`].
 
+mod ask;
 pub mod definition;
 pub mod drive;
 mod error;
@@ -20,6 +23,9 @@ pub mod prepare;
 pub mod preview;
 mod publish;
 mod reuse;
+pub mod serve;
+pub mod slots;
+pub mod sweep;
 pub mod watch;
 pub mod words;
 
@@ -31,11 +37,13 @@ use noctule_launcher::Launcher;
 use noctule_launcher::local::Machine;
 use noctule_store::Store;
 
+pub use ask::{Ask, Asked};
 pub use definition::Definition;
 pub use drive::{Cancel, Drive, Ended};
 pub use error::ControllerError;
 pub use prepare::{ListError, SourceLister};
 pub use preview::{Expected, Preview};
+pub use slots::{Limits, Slots};
 pub use watch::{Seen, Watch};
 
 /// What a run needs around it.
@@ -46,5 +54,7 @@ pub struct Controller {
     pub launcher: Arc<dyn Launcher>,
     pub lister: Arc<dyn SourceLister>,
     pub machine: Machine,
+    /// How many attempts may be live at a time.
+    pub slots: Slots,
     pub registry: RegistryId,
 }

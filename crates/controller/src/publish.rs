@@ -7,7 +7,7 @@ use noctule_registry::{Decision, Held, PassedGate, Version};
 use noctule_store::{Change, Effects, NewArtifact, Publishing, StoreError};
 use serde_json::Value;
 
-use crate::drive::Drive;
+use crate::drive::{Drive, released};
 use crate::error::ControllerError;
 use crate::outbox;
 
@@ -47,6 +47,9 @@ impl Drive {
         };
         let candidate = Version::of_manifest(&self.controller().depot.version(&model, number).await?);
         let artifact = ArtifactRef { manifest: path.to_owned(), digest: manifest.digest() };
+        if self.definition().register_only {
+            return self.register(step, attempt, candidate, artifact, manifest).await;
+        }
         let publishing = Publishing {
             candidate: candidate.clone(),
             alias,
@@ -62,6 +65,7 @@ impl Drive {
             publication: Some(publication),
         };
         let at = Timestamp::now();
+        let before = self.run().clone();
         let mut after = None;
         let (mut next, position) = (self.run().clone(), self.position().clone());
         let published = self
@@ -79,6 +83,7 @@ impl Drive {
                 let effects = Effects {
                     artifacts: vec![NewArtifact::of(path, manifest)],
                     outbox,
+                    release: released(&before, &next),
                     ..Effects::default()
                 };
                 is_legal.then(|| Change { at, events: vec![event], status: next.status(), effects })
@@ -94,6 +99,44 @@ impl Drive {
             (Err(StoreError::Registry(refusal)), _) => self.refuse(step, attempt, refusal.to_string()).await,
             (Err(error), _) => Err(error.into()),
             (Ok(_), None) => unreachable!("the store calls back before it commits"),
+        }
+    }
+
+    /// Records that a publishing attempt has committed whose run moves no alias.
+    async fn register(
+        &mut self,
+        step: &StepName,
+        attempt: AttemptNumber,
+        candidate: Version,
+        artifact: ArtifactRef,
+        manifest: &Manifest,
+    ) -> Result<(), ControllerError> {
+        let at = Timestamp::now();
+        let path = artifact.manifest.clone();
+        let event = Event::AttemptSucceeded {
+            step: step.clone(),
+            attempt,
+            artifact,
+            outcome: manifest.identity.outcome,
+            publication: Some(Publication::Registered { version: candidate.number }),
+        };
+        let (mut next, position) = (self.run().clone(), self.position().clone());
+        let commands = next
+            .apply(at, &event)
+            .map_err(|cause| ControllerError::Illegal { run: position.run.clone(), cause })?;
+        let effects = Effects {
+            artifacts: vec![NewArtifact::of(&path, manifest)],
+            release: released(self.run(), &next),
+            ..Effects::default()
+        };
+        let change = Change { at, events: vec![event], status: next.status(), effects };
+        match self.controller().store.register(&position, &candidate, &change).await {
+            Ok(last) => {
+                self.advance(next, commands, last);
+                Ok(())
+            }
+            Err(StoreError::Registry(refusal)) => self.refuse(step, attempt, refusal.to_string()).await,
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What the loop tells whoever looks on, as it happens.
 
+use std::sync::Arc;
+
 use noctule_artifacts::line::Report;
 use noctule_artifacts::{AttemptNumber, StepName};
 use noctule_engine::{RunStatus, StepState};
@@ -32,20 +34,26 @@ pub enum Seen {
 }
 
 /// The telling end. Nobody need listen.
-#[derive(Debug, Clone, Default)]
-pub struct Watch(Option<mpsc::UnboundedSender<Seen>>);
+#[derive(Clone, Default)]
+pub struct Watch(Option<Arc<dyn Fn(Seen) + Send + Sync>>);
 
 impl Watch {
     /// A watch and the end to listen at.
     pub fn channel() -> (Self, mpsc::UnboundedReceiver<Seen>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(Some(sender)), receiver)
+        // A listener that has gone away is no trouble of the run's.
+        let tell = move |seen| drop(sender.send(seen));
+        (Self::by(tell), receiver)
+    }
+
+    /// A watch that calls this, which must not take long.
+    pub fn by(tell: impl Fn(Seen) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(tell)))
     }
 
     pub(crate) fn tell(&self, seen: Seen) {
-        if let Some(sender) = &self.0 {
-            // A listener that has gone away is no trouble of the run's.
-            let _ = sender.send(seen);
+        if let Some(tell) = &self.0 {
+            tell(seen);
         }
     }
 }

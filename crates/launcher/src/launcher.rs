@@ -146,6 +146,11 @@ pub trait Launcher: Send + Sync {
     /// Lets go of what is kept about an attempt that has ended. Its log stays in the store.
     async fn forget(&self, key: &AttemptKey) -> Result<(), LaunchError>;
 
+    /// Whether a program on another machine sees and ends the same attempts, so that it can go on with them.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// The local file that the attempt's log is written to, to be followed while it runs.
     fn log_file(&self, key: &AttemptKey) -> Option<PathBuf>;
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use noctule_artifacts::RegistryId;
-use noctule_controller::Controller;
+use noctule_controller::{Controller, Limits, Slots};
 use noctule_depot::{Depot, Options};
 use noctule_launcher::local::{Config as LauncherConfig, Machine, Program};
 use noctule_launcher::{LocalLauncher, Observations};
@@ -139,6 +139,10 @@ impl Home {
             launcher: Arc::new(launcher),
             lister: Arc::new(Sources),
             machine,
+            slots: Slots::new(Limits {
+                attempts: self.config.limits.attempts,
+                pools: self.config.pools.clone(),
+            }),
             registry,
         };
         Ok(Open { controller, observations })

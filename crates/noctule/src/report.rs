@@ -82,6 +82,8 @@ impl From<noctule_controller::ControllerError> for Trouble {
             ControllerError::Store(error) => error.into(),
             ControllerError::Depot(error) => error.into(),
             ControllerError::NothingLeft { .. }
+            | ControllerError::HasEnded { .. }
+            | ControllerError::Refused { .. }
             | ControllerError::Pipeline { .. }
             | ControllerError::Interval(_) => Self::usage(error.to_string()),
             other => Self::own(with_causes(&other)),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use noctule_controller::drive::{ask_to_cancel, driver};
-use noctule_controller::{Cancel, Watch};
+use noctule_controller::drive::{ask, driver};
+use noctule_controller::{Ask, Asked, Cancel, Watch};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -23,7 +23,8 @@ pub async fn run(arguments: &RunArgument, global: &Global) -> Result<Exit, Troub
         return Err(Trouble::usage(format!("run {id} has ended already: {}", row.status.word())));
     }
     if driver(&controller, &id).await?.is_some() {
-        ask_to_cancel(&controller, &id, &super::person()).await?;
+        let asked = Asked::new(Ask::Cancel { at_once: false }, super::person(), None);
+        ask(&controller, &id, &asked).await?;
         let begun = std::time::Instant::now();
         while begun.elapsed() < PATIENCE && !controller.store.run(&id).await?.status.is_terminal() {
             tokio::time::sleep(Duration::from_millis(200)).await;
