@@ -91,8 +91,11 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn instant(&self, column: &str) -> Result<Timestamp, StoreError> {
+        // Not `from_microsecond`, which refuses the last second of time.
         let micros = self.integer(column)?;
-        Timestamp::from_microsecond(micros).map_err(|error| self.corrupt(column, error))
+        let (second, rest) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+        let nanos = i32::try_from(rest * 1000).expect("it is less than a second");
+        Timestamp::new(second, nanos).map_err(|error| self.corrupt(column, error))
     }
 
     pub(crate) fn optional_instant(&self, column: &str) -> Result<Option<Timestamp>, StoreError> {

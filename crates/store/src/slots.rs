@@ -466,3 +466,99 @@ fn read_waiter(fields: &Fields<'_>) -> Result<SlotWaiter, StoreError> {
         since: fields.instant("since")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PIPELINES: [&str; 2] = ["nightly", "weekly"];
+    /// What of each there is, the same for all.
+    const OVERALL: u32 = 4;
+    const PER_PIPELINE: [u32; 2] = [2, 3];
+    const POOLS: [(&str, u32); 2] = [("gpu", 1), ("big", 2)];
+
+    fn waiter() -> impl Strategy<Value = SlotWaiter> {
+        let limits = (any::<bool>(), any::<bool>(), proptest::option::of(0..POOLS.len()));
+        let urgency = (-1..=1i32, proptest::option::of(0..3i64), 0..3i64);
+        (0..PIPELINES.len(), limits, urgency).prop_map(|(pipeline, (overall, own, pool), urgency)| {
+            let (priority, deadline, since) = urgency;
+            let second = |second| Timestamp::from_second(second).unwrap();
+            SlotWaiter {
+                run: RunId::from_random(0),
+                pipeline: PIPELINES[pipeline].parse().unwrap(),
+                wish: SlotWish {
+                    step: "train".parse().unwrap(),
+                    limits: SlotLimits {
+                        overall: overall.then_some(OVERALL),
+                        pipeline: own.then_some(PER_PIPELINE[pipeline]),
+                        pool: pool.map(|pool| Pool { name: POOLS[pool].0.to_owned(), slots: POOLS[pool].1 }),
+                    },
+                    priority,
+                    deadline: deadline.map(second),
+                },
+                since: second(since),
+            }
+        })
+    }
+
+    fn waiters() -> impl Strategy<Value = Vec<SlotWaiter>> {
+        proptest::collection::vec(waiter(), 1..12).prop_map(|mut waiters| {
+            for (number, waiter) in waiters.iter_mut().enumerate() {
+                waiter.run = RunId::from_random(number as u128);
+            }
+            waiters
+        })
+    }
+
+    fn others(all: &[SlotWaiter], me: &SlotWaiter) -> Vec<SlotWaiter> {
+        all.iter().filter(|waiter| waiter.run != me.run).cloned().collect()
+    }
+
+    fn grant(held: &mut Held, waiter: &SlotWaiter) {
+        held.add(&waiter.pipeline, waiter.wish.limits.pool.as_ref().map(|pool| &*pool.name), 1);
+    }
+
+    proptest! {
+        /// Whoever asks in whatever order, nobody gets a slot that is not there; and when nobody gets one any more,
+        /// there is none that anybody who waits could use.
+        #[test]
+        fn limits_are_kept_and_no_slot_lies_idle(all in waiters(), order in any::<u64>()) {
+            let (mut held, mut waiting) = (Held::default(), all);
+            let mut asked_in_vain = 0;
+            let mut next = order;
+            while asked_in_vain <= waiting.len() && !waiting.is_empty() {
+                // Somebody; and when it is in vain, everybody in a row.
+                next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let index = match asked_in_vain {
+                    0 => (next >> 33) as usize % waiting.len(),
+                    row => row - 1,
+                };
+                let me = waiting[index].clone();
+                if turn(held.clone(), &others(&waiting, &me), &me).is_none() {
+                    prop_assert!(held.full(&me).is_none(), "there was none for {me:?} in {held:?}");
+                    grant(&mut held, &me);
+                    waiting.remove(index);
+                    asked_in_vain = 0;
+                } else {
+                    asked_in_vain += 1;
+                }
+            }
+            for waiter in &waiting {
+                prop_assert!(held.full(waiter).is_some(), "{waiter:?} could have one in {held:?}");
+            }
+        }
+
+        /// Of two that want the same, the one that comes first is not refused where the other is not.
+        #[test]
+        fn nobody_is_overtaken_by_an_equal(all in waiters()) {
+            for one in &all {
+                for two in all.iter().filter(|two| two.wish.limits == one.wish.limits && two.pipeline == one.pipeline) {
+                    if rank(one) < rank(two) && turn(Held::default(), &others(&all, two), two).is_none() {
+                        prop_assert!(turn(Held::default(), &others(&all, one), one).is_none());
+                    }
+                }
+            }
+        }
+    }
+}

@@ -10,7 +10,7 @@ use noctule_engine::RunStatus;
 use noctule_store::{Location, RunFilter, Store};
 
 use crate::child;
-use crate::world::{after, begin, change, noted};
+use crate::world::{address, after, begin, change, noted};
 
 on_both! {
     async fn a_killed_writer_leaves_a_whole_store(world: World) {
@@ -39,14 +39,6 @@ on_both! {
         let history = world.store.history(&"home-feed".parse().unwrap(), &"champion".parse().unwrap()).await.unwrap();
         assert!(history.rows().len() >= 4);
         assert_eq!(history.gaps().count(), 0);
-    }
-}
-
-/// The address for a child process; a location only shows itself without its secrets.
-fn address(location: &Location) -> String {
-    match location {
-        Location::File(path) => path.display().to_string(),
-        Location::Postgres(url) => url.to_string(),
     }
 }
 

@@ -4,6 +4,7 @@
 mod world;
 
 mod artifacts;
+mod audit;
 mod backfills;
 mod child;
 mod crash;
@@ -14,7 +15,11 @@ mod log;
 mod occurrences;
 mod opening;
 mod outbox;
+mod pipelines;
 mod postgres;
 mod registry;
 mod runs;
 mod schedules;
+mod slots;
+mod slots_under_kills;
+mod tokens;

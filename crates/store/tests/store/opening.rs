@@ -2,13 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use noctule_store::{Location, Store, StoreError};
 
-use crate::world::{block_on, on_postgres};
+use crate::world::{block_on, on_postgres, sqlite};
 use crate::{child, postgres};
 
 async fn refusal(location: &Location) -> StoreError {
@@ -36,32 +35,11 @@ on_both! {
     }
 
     async fn a_newer_database_is_refused(world: World) {
-        set_schema(&world, 999).await;
+        world.sql("UPDATE noctule_schema SET version = 999").await;
         let error = refusal(&world.location).await;
         assert!(matches!(error, StoreError::Newer { found: 999, .. }), "{error}");
         assert!(error.to_string().contains("a newer noctule wrote it"));
     }
-}
-
-async fn set_schema(world: &crate::world::World, version: u32) {
-    let text = format!("UPDATE noctule_schema SET version = {version}");
-    match &world.location {
-        Location::File(path) => sqlite(path, &[&text]).await,
-        Location::Postgres(_) => {
-            postgres::sql(&world.location, &text.replace("noctule_", "noctule.noctule_"))
-        }
-    }
-}
-
-/// Runs SQL on a file past the store.
-async fn sqlite(path: &Path, statements: &[&str]) {
-    use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
-    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
-    for statement in statements {
-        connection.execute(AssertSqlSafe((*statement).to_owned())).await.unwrap();
-    }
-    connection.close().await.unwrap();
 }
 
 #[test]

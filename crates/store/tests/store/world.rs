@@ -1,6 +1,7 @@
 //! Where a test takes place, and what it begins with.
 
 use std::future::Future;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -26,6 +27,36 @@ impl World {
     /// A further connection to the same database, as another process would have.
     pub async fn another(&self) -> Store {
         Store::open(&self.location).await.unwrap()
+    }
+
+    /// Runs SQL past the store, as an administrator or a fault would.
+    pub async fn sql(&self, text: &str) {
+        match &self.location {
+            Location::File(path) => sqlite(path, &[text]).await,
+            Location::Postgres(_) => {
+                postgres::sql(&self.location, &format!("SET search_path TO noctule; {text}"));
+            }
+        }
+    }
+}
+
+/// Runs SQL on a file past the store.
+pub async fn sqlite(path: &Path, statements: &[&str]) {
+    use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let options = options.foreign_keys(false);
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    for statement in statements {
+        connection.execute(AssertSqlSafe((*statement).to_owned())).await.unwrap();
+    }
+    connection.close().await.unwrap();
+}
+
+/// The address of a database for another process; a location only shows itself without its secrets.
+pub fn address(location: &Location) -> String {
+    match location {
+        Location::File(path) => path.display().to_string(),
+        Location::Postgres(url) => url.to_string(),
     }
 }
 
