@@ -158,7 +158,7 @@ impl Store {
                     "SELECT u.step AS used_by, a.manifest, a.digest, a.fingerprint, a.kind, a.outcome, a.pipeline, \
                      a.run, a.step, a.attempt, a.created, a.state, a.tombstoned \
                      FROM artifact_uses u JOIN artifacts a ON a.manifest = u.manifest \
-                     WHERE u.run = $1 ORDER BY a.created, a.manifest",
+                     WHERE u.run = $1 ORDER BY a.created, a.manifest, u.step",
                 )
                 .bind(run.as_str()),
             )

@@ -106,15 +106,15 @@ struct LookedAt {
 /// Reads a backup through: whether it is whole, noctule's, and not from a newer one. It is not changed.
 async fn look_at(path: &Path) -> Result<LookedAt, StoreError> {
     let refused = |why: String| StoreError::NoBackup { path: path.to_owned(), why };
-    match path.metadata() {
-        Ok(there) if there.is_file() => {}
+    let bytes = match path.metadata() {
+        Ok(there) if there.is_file() => there.len(),
         Ok(_) => return Err(refused("it is no file".to_owned())),
         Err(error) => return Err(refused(error.to_string())),
-    }
+    };
     let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(true);
     let opened = SqliteConnection::connect_with(&options).await;
     let mut connection = opened.map_err(|error| refused(format!("it does not open ({error})")))?;
-    let found = read_through(&mut connection).await;
+    let found = read_through(&mut connection, bytes).await;
     let closed = connection.close().await;
     let found = found.map_err(|error| match error {
         sqlx::Error::Protocol(why) => refused(why),
@@ -125,7 +125,7 @@ async fn look_at(path: &Path) -> Result<LookedAt, StoreError> {
 }
 
 /// Reads everything. What is wrong with the content, rather than with reading it, is a `Protocol` error in our words.
-async fn read_through(connection: &mut SqliteConnection) -> Result<LookedAt, sqlx::Error> {
+async fn read_through(connection: &mut SqliteConnection, bytes: u64) -> Result<LookedAt, sqlx::Error> {
     let wrong = |why: String| Err(sqlx::Error::Protocol(why));
     let whole: String =
         sqlx::query("PRAGMA integrity_check(1)").fetch_one(&mut *connection).await?.try_get(0)?;
@@ -135,6 +135,11 @@ async fn read_through(connection: &mut SqliteConnection) -> Result<LookedAt, sql
     if let Some(row) = sqlx::query("PRAGMA foreign_key_check").fetch_optional(&mut *connection).await? {
         let table: String = row.try_get(0)?;
         return wrong(format!("it is damaged (a row of {table} refers to one that is missing)"));
+    }
+    let pages: i64 = sqlx::query("PRAGMA page_count").fetch_one(&mut *connection).await?.try_get(0)?;
+    let page: i64 = sqlx::query("PRAGMA page_size").fetch_one(&mut *connection).await?.try_get(0)?;
+    if u64::try_from(pages * page) != Ok(bytes) {
+        return wrong(format!("it is cut off: it has {bytes} bytes where {} are meant", pages * page));
     }
     let tables =
         sqlx::query("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'noctule_schema'");
@@ -193,7 +198,7 @@ async fn replace(
     let file = File::options().read(true).write(true).open(target).map_err(failed)?;
     let in_use = || StoreError::Served { place: place.clone(), by: "another process has it open".to_owned() };
     rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| in_use())?;
-    let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%S.%6fZ").to_string();
     let aside = with_end(target, &format!(".replaced-{stamp}"));
     // Only a damaged database still has these.
     for end in ["-wal", "-shm"] {
@@ -217,46 +222,57 @@ async fn settle(target: &Path, found: &LookedAt, place: &str, doing: &'static st
         SqliteConnectOptions::new().filename(target).busy_timeout(std::time::Duration::from_secs(2));
     let asked = async {
         let mut connection = SqliteConnection::connect_with(&options).await?;
-        let asked = ask(&mut connection).await;
+        let asked = ask(&mut connection, found).await;
         connection.close().await?;
         asked
     };
-    let (registry, holder) = match asked.await.map_err(|error| StoreError::of_driver(place, doing, error)) {
-        Ok(asked) => asked,
-        Err(StoreError::Locked { .. }) => {
-            let by = "another process has it open".to_owned();
-            return Err(StoreError::Served { place: place.to_owned(), by });
-        }
+    let served = |by| Err(StoreError::Served { place: place.to_owned(), by });
+    match asked.await.map_err(|error| StoreError::of_driver(place, doing, error)) {
+        Ok(Answer::Free) => Ok(()),
+        Ok(Answer::Held { by }) => served(format!("{by} holds a lease")),
+        Ok(Answer::Other { registry }) => Err(StoreError::Refused {
+            doing,
+            what: format!(
+                "{place} is the registry {registry} and the backup is of {}: move the database away first if you \
+                 mean it",
+                found.registry
+            ),
+        }),
+        Err(StoreError::Locked { .. }) => served("another process has it open".to_owned()),
         // Damaged, empty, or without our tables.
-        Err(StoreError::Corrupt { .. } | StoreError::Database { .. }) => return Ok(()),
-        Err(other) => return Err(other),
-    };
-    if let Some(by) = holder {
-        return Err(StoreError::Served { place: place.to_owned(), by: format!("{by} holds a lease") });
+        Err(StoreError::Corrupt { .. } | StoreError::Database { .. }) => Ok(()),
+        Err(other) => Err(other),
     }
-    if registry != found.registry.as_str() {
-        let what = format!(
-            "{place} is the registry {registry} and the backup is of {}: move the database away first if you mean it",
-            found.registry
-        );
-        return Err(StoreError::Refused { doing, what });
-    }
-    Ok(())
 }
 
-/// The registry of a database, and somebody who holds a lease on it; afterwards it is one file.
-async fn ask(connection: &mut SqliteConnection) -> Result<(String, Option<String>), sqlx::Error> {
-    let registry = sqlx::query("SELECT id FROM registry").fetch_one(&mut *connection).await?.try_get(0)?;
+/// What a database says that is to be replaced.
+enum Answer {
+    /// Nobody uses it, and it is one file now.
+    Free,
+    Held {
+        by: String,
+    },
+    /// It is not what the backup is of.
+    Other {
+        registry: String,
+    },
+}
+
+async fn ask(connection: &mut SqliteConnection, found: &LookedAt) -> Result<Answer, sqlx::Error> {
+    let registry: String =
+        sqlx::query("SELECT id FROM registry").fetch_one(&mut *connection).await?.try_get(0)?;
+    if registry != found.registry.as_str() {
+        return Ok(Answer::Other { registry });
+    }
     let holder = sqlx::query(
         "SELECT holder FROM leases WHERE expires > CAST(unixepoch('subsec') * 1000000 AS INTEGER) LIMIT 1",
     );
-    let holder = holder.fetch_optional(&mut *connection).await?;
-    let holder = holder.map(|row| row.try_get(0)).transpose()?;
-    if holder.is_none() {
-        // This fails when another connection is open.
-        sqlx::query("PRAGMA journal_mode = DELETE").fetch_one(&mut *connection).await?;
+    if let Some(row) = holder.fetch_optional(&mut *connection).await? {
+        return Ok(Answer::Held { by: row.try_get(0)? });
     }
-    Ok((registry, holder))
+    // This fails when another connection is open.
+    sqlx::query("PRAGMA journal_mode = DELETE").fetch_one(&mut *connection).await?;
+    Ok(Answer::Free)
 }
 
 /// Makes a finished file durable under its name, where nothing may be, and says how long it is.

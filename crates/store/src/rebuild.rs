@@ -311,12 +311,33 @@ async fn put_uses_right(
     Ok(())
 }
 
-/// A run that answers an occurrence is what the occurrence came to.
+/// A run that answers an occurrence is what the occurrence came to. The log does not name it; each of the two rows
+/// does.
 async fn put_occurrence_right(
     session: &mut Session<'_>,
     id: &RunId,
     rebuilt: &mut Rebuilt,
 ) -> Result<(), StoreError> {
+    let forgotten = session
+        .optional(
+            sqlx::query(
+                "SELECT o.id AS id FROM occurrences o JOIN runs r ON r.run = o.run AND r.pipeline = o.pipeline \
+                 WHERE o.run = $1 AND r.occurrence IS NULL",
+            )
+            .bind(id.as_str()),
+        )
+        .await?;
+    if let Some(row) = forgotten {
+        let occurrence = Fields::of(&row, session.place()).text("id")?;
+        session
+            .execute(
+                sqlx::query("UPDATE runs SET occurrence = $2 WHERE run = $1")
+                    .bind(id.as_str())
+                    .bind(occurrence.clone()),
+            )
+            .await?;
+        rebuilt.note(format!("occurrence of run {id}"), None, Some(occurrence));
+    }
     let row = session
         .optional(
             sqlx::query(

@@ -121,11 +121,9 @@ impl Store {
         let mut session = self.database.read("find a run").await?;
         let rows = session
             .all(
-                sqlx::query(
-                    "SELECT run FROM runs WHERE run LIKE $1 OR run LIKE $2 ORDER BY created DESC, run LIMIT 100",
-                )
-                .bind(format!("{lower}%"))
-                .bind(format!("r{lower}%")),
+                sqlx::query("SELECT run FROM runs WHERE run LIKE $1 OR run LIKE $2 ORDER BY run LIMIT 100")
+                    .bind(format!("{lower}%"))
+                    .bind(format!("r{lower}%")),
             )
             .await?;
         let ids: Vec<RunId> = rows

@@ -65,7 +65,7 @@ impl Database {
         probe.close().await.map_err(failed)?;
         let pool = AnyPoolOptions::new()
             .max_connections(4)
-            .acquire_timeout(Duration::from_secs(30))
+            .acquire_timeout(Duration::from_secs(10))
             .after_connect(move |connection, _| Box::pin(greet(connection, dialect)))
             .connect_lazy_with(options);
         Ok(Self { pool, dialect, place, turn: Mutex::new(()) })

@@ -8,7 +8,7 @@ use noctule_store::{
 
 use crate::world::{after, at, change, day, ended, new_run, noted, run_id};
 
-fn backfill(days: i64) -> NewBackfill {
+pub fn backfill(days: i64) -> NewBackfill {
     let intervals =
         (0..days).map(|number| BackfillInterval { due: day(number).end, civil: format!("day {number}") });
     NewBackfill {

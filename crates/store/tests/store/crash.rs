@@ -74,7 +74,7 @@ fn write_and_kill(location: &Location, commits: usize) -> BTreeMap<RunId, u64> {
     told
 }
 
-async fn check(store: &Store, told: &BTreeMap<RunId, u64>) {
+pub async fn check(store: &Store, told: &BTreeMap<RunId, u64>) {
     let runs = store.runs(&RunFilter::default()).await.unwrap();
     let mut succeeded = 0;
     for run in &runs {

@@ -47,7 +47,7 @@ fn events_of_format_1_are_read_and_written_as_ever() {
 }
 
 /// A night in which the first training attempt is taken away and the second one ends in a promotion.
-fn night() -> Vec<(Timestamp, Event)> {
+pub fn night() -> Vec<(Timestamp, Event)> {
     let step = |name: &str| name.parse().unwrap();
     let one = AttemptNumber(1);
     let mut plan = events::plan();

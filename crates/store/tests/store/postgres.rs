@@ -1,6 +1,6 @@
 //! A real Postgres, started by the tests and gone with them.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -11,29 +11,42 @@ use std::time::{Duration, Instant};
 
 use noctule_store::Location;
 
-/// One server for the whole test binary. It listens on a socket in its own folder and nowhere else.
-struct Server {
+/// A server that listens on a socket in its own folder and nowhere else. One serves the whole test binary, and a test
+/// that stops it has one of its own.
+pub struct Server {
     folder: PathBuf,
     bin: PathBuf,
     owner: Option<(u32, u32)>,
-    /// A shell that ends the server when this process ends, however it ends: it waits on a pipe that only we hold.
-    _keeper: Child,
+    /// A shell that ends the server when this process ends, however it ends: it reads from a pipe that only we hold.
+    keeper: Child,
 }
+
+/// What the shell does: it stops and starts the server at our word, and when there are no more words, that was it.
+const KEEPER: &str = r#"
+begin() {
+    "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c max_connections=200 \
+        </dev/null >>"$2/log" 2>&1 &
+    server=$!
+}
+end() { kill -INT $server; wait $server; }
+begin "$@"
+while read -r word; do
+    case $word in
+        stop) end ;;
+        start) begin "$@" ;;
+    esac
+    echo "$word"
+done
+end
+rm -rf "$2"
+"#;
 
 static SERVER: OnceLock<Option<Server>> = OnceLock::new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 /// A new, empty database; `None` when no Postgres is installed.
 pub fn database() -> Option<Location> {
-    let server = SERVER.get_or_init(start).as_ref()?;
-    let name = format!("t{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-    server.sql("postgres", &format!("CREATE DATABASE {name}"));
-    let folder = server.folder.display();
-    Some(
-        format!("postgres://postgres@localhost/{name}?host={folder}")
-            .parse()
-            .expect("the address is well formed"),
-    )
+    Some(SERVER.get_or_init(Server::start).as_ref()?.database())
 }
 
 /// Runs SQL past the store, as an administrator would.
@@ -44,6 +57,34 @@ pub fn sql(location: &Location, text: &str) {
 }
 
 impl Server {
+    /// A new, empty database.
+    pub fn database(&self) -> Location {
+        let name = format!("t{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        let folder = self.folder.display();
+        format!("postgres://postgres@localhost/{name}?host={folder}")
+            .parse()
+            .expect("the address is well formed")
+    }
+
+    /// Ends the server, as an administrator or a reboot would.
+    pub fn stop(&mut self) {
+        self.say("stop");
+    }
+
+    /// Starts the server that was stopped.
+    pub fn go_on(&mut self) {
+        self.say("start");
+        self.wait_until_ready();
+    }
+
+    fn say(&mut self, word: &str) {
+        let pipe = self.keeper.stdin.as_mut().expect("it is piped");
+        pipe.write_all(format!("{word}\n").as_bytes()).expect("the keeper lives");
+        let mut done = vec![0; word.len() + 1];
+        self.keeper.stdout.as_mut().expect("it is piped").read_exact(&mut done).expect("the keeper answers");
+    }
+
     fn sql(&self, database: &str, text: &str) {
         let mut psql = as_owner(&self.bin.join("psql"), self.owner);
         let done = psql
@@ -56,40 +97,38 @@ impl Server {
     }
 }
 
-fn start() -> Option<Server> {
-    let bin = bin_folder()?;
-    let owner = owner();
-    let folder =
-        tempfile::Builder::new().prefix("noctule-pg-").tempdir().expect("a folder for Postgres").keep();
-    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o700)).expect("the folder is ours");
-    if let Some((uid, gid)) = owner {
-        chown(&folder, Some(uid), Some(gid)).expect("root may give a folder away");
-    }
-    let data = folder.join("data");
-    let made = as_owner(&bin.join("initdb"), owner)
-        .args(["--auth=trust", "--no-sync", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-D"])
-        .arg(&data)
-        .output()
-        .expect("initdb starts");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let keeper = as_owner(Path::new("/bin/sh"), owner)
-        .arg("-c")
-        .arg(
-            "\"$1/postgres\" -D \"$2/data\" -k \"$2\" -c listen_addresses= -c fsync=off -c max_connections=200 \
-             </dev/null >\"$2/log\" 2>&1 & server=$!; read -r _; kill -INT $server; wait $server; rm -rf \"$2\"",
-        )
-        .arg("keeper")
-        .args([&bin, &folder])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("a shell starts");
-    let server = Server { folder, bin, owner, _keeper: keeper };
-    server.wait_until_ready();
-    Some(server)
-}
-
 impl Server {
+    /// A new server; `None` when no Postgres is installed.
+    pub fn start() -> Option<Self> {
+        let bin = bin_folder()?;
+        let owner = owner();
+        let folder =
+            tempfile::Builder::new().prefix("noctule-pg-").tempdir().expect("a folder for Postgres").keep();
+        std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o700)).expect("the folder is ours");
+        if let Some((uid, gid)) = owner {
+            chown(&folder, Some(uid), Some(gid)).expect("root may give a folder away");
+        }
+        let data = folder.join("data");
+        let made = as_owner(&bin.join("initdb"), owner)
+            .args(["--auth=trust", "--no-sync", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-D"])
+            .arg(&data)
+            .output()
+            .expect("initdb starts");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let keeper = as_owner(Path::new("/bin/sh"), owner)
+            .arg("-c")
+            .arg(KEEPER)
+            .arg("keeper")
+            .args([&bin, &folder])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell starts");
+        let server = Self { folder, bin, owner, keeper };
+        server.wait_until_ready();
+        Some(server)
+    }
+
     fn wait_until_ready(&self) {
         let patience = Instant::now();
         loop {
