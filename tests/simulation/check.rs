@@ -28,6 +28,7 @@ pub fn after(
         none_is_forgotten(is)?;
     }
     commands_are_in_order(run, commands)?;
+    a_rerun_begins_no_other(before, run, event)?;
     promotion_is_earned(before, event, world)
 }
 
@@ -42,7 +43,10 @@ fn places(run: &Run) -> Result<(), String> {
 fn ended_stays_ended(was: &StepRun, is: &StepRun, event: &Event) -> Result<(), String> {
     let set_back = matches!(
         event,
-        Event::Resumed { .. } | Event::AttemptSucceeded { publication: Some(Publication::Moved { .. }), .. }
+        Event::Resumed { .. }
+            | Event::Rerun { .. }
+            | Event::Ignored { .. }
+            | Event::AttemptSucceeded { publication: Some(Publication::Moved { .. }), .. }
     );
     let name = &was.plan().name;
     match (was.state(), is.state()) {
@@ -55,6 +59,13 @@ fn ended_stays_ended(was: &StepRun, is: &StepRun, event: &Event) -> Result<(), S
                 && !matches!(was.plan().role, Role::Evaluate | Role::Gate { .. }) =>
         {
             Err(format!("`{name}` was done, and a resume began it again"))
+        }
+        (StepState::Ended(end), state)
+            if matches!(event, Event::Ignored { .. })
+                && !state.is_terminal()
+                && !matches!(end, End::Skipped(_)) =>
+        {
+            Err(format!("`{name}` was {end}, and began again because a failure was ignored"))
         }
         _ => Ok(()),
     }
@@ -106,7 +117,33 @@ fn commands_are_in_order(run: &Run, commands: &[Command]) -> Result<(), String> 
     Ok(())
 }
 
-/// An alias moves once in a run, past a gate that passed, over the version that the gate compared with.
+/// A step that runs again takes along what follows it, and nothing beside; a publication that was held, its judges too.
+fn a_rerun_begins_no_other(before: &Run, run: &Run, event: &Event) -> Result<(), String> {
+    let Event::Rerun { step: again, .. } = event else { return Ok(()) };
+    let mut following = vec![again];
+    for step in run.steps() {
+        if step.plan().needs.iter().any(|need| following.contains(&need)) {
+            following.push(&step.plan().name);
+        }
+    }
+    for (was, is) in before.steps().iter().zip(run.steps()) {
+        let name = &is.plan().name;
+        let judges = matches!(is.plan().role, Role::Evaluate | Role::Gate { .. });
+        if !following.contains(&name) && !judges && was.state() != is.state() {
+            return Err(format!(
+                "`{name}` was {}, and is {} after `{again}` was to run again",
+                was.state(),
+                is.state()
+            ));
+        }
+        if following.contains(&name) && is.state() == was.state() && is.state().word() == "done" {
+            return Err(format!("`{name}` follows `{again}` and stays done"));
+        }
+    }
+    Ok(())
+}
+
+/// An alias moves once in a run, and once more for each time that somebody has a step run again; past a gate that passed, over the version that the gate compared with.
 fn promotion_is_earned(before: &Run, event: &Event, world: &World) -> Result<(), String> {
     let Event::AttemptSucceeded { step, attempt, publication: Some(Publication::Promoted { .. }), .. } =
         event
@@ -122,10 +159,10 @@ fn promotion_is_earned(before: &Run, event: &Event, world: &World) -> Result<(),
         return Err(format!("`{step}` promoted past a gate that had not passed"));
     }
     let all: Vec<_> = world.promotions.iter().filter(|promotion| promotion.alias == *alias).collect();
-    match all.as_slice() {
-        [only] if only.over == only.compared => Ok(()),
-        [_] => Err("the alias was moved over a version that the gate never saw".to_owned()),
-        all => Err(format!("one run promoted {} times", all.len())),
+    match all.last() {
+        Some(_) if all.len() > 1 + world.reruns => Err(format!("one run promoted {} times", all.len())),
+        Some(last) if last.over == last.compared => Ok(()),
+        _ => Err("the alias was moved over a version that the gate never saw".to_owned()),
     }
 }
 
@@ -143,7 +180,9 @@ fn none_is_forgotten(step: &StepRun) -> Result<(), String> {
 pub fn processes(run: &Run, world: &World) -> Result<(), String> {
     for step in run.steps().iter().filter(|step| step.plan().exclusive) {
         let name = &step.plan().name;
-        let running = world.attempts.iter().filter(|(key, real)| key.0 == *name && real.runs()).count();
+        // One that has committed has nothing left to do, and may take its time to exit.
+        let at_work = |key: &Key| key.0 == *name && !world.manifests.contains_key(key);
+        let running = world.attempts.iter().filter(|(key, real)| at_work(key) && real.runs()).count();
         if running > 1 {
             return Err(format!("`{name}` is exclusive, and {running} of its attempts run"));
         }
@@ -166,7 +205,7 @@ pub fn whole_log(log: &[(Timestamp, Event)], run: &Run) -> Result<(), String> {
     let mut moved = BTreeMap::new();
     for (_, event) in log {
         match event {
-            Event::Resumed { .. } => moved.clear(),
+            Event::Resumed { .. } | Event::Rerun { .. } => moved.clear(),
             Event::AttemptSucceeded { step, publication: Some(Publication::Moved { .. }), .. } => {
                 *moved.entry(step).or_insert(0) += 1;
             }

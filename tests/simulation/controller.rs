@@ -75,6 +75,9 @@ impl Controller {
             }
         };
         stage.tell(&event);
+        if let Event::Rerun { .. } = event {
+            stage.world.reruns += 1;
+        }
         stage.log.push((stage.now, event.clone()));
         if let Err(rule) = check::after(&before, &self.run, &event, &commands, &stage.world, stage.now) {
             stage.violate(rule);
@@ -122,7 +125,7 @@ impl Controller {
         for command in commands {
             stage.may_be_killed("before an effect")?;
             match command {
-                Command::Prepare { step, attempt, .. } => self.prepare(stage, step, attempt),
+                Command::Prepare { step, attempt, fresh } => self.prepare(stage, step, attempt, fresh),
                 Command::Start { step, attempt, .. } => self.start(stage, step, attempt)?,
                 Command::Stop { step, attempt, .. } => self.signal(stage, (step, attempt.0), false)?,
                 Command::Kill { step, attempt } => self.signal(stage, (step, attempt.0), true)?,
@@ -135,7 +138,7 @@ impl Controller {
     }
 
     /// What is to be told once the inputs are resolved.
-    fn prepare(&mut self, stage: &mut Stage, step: StepName, attempt: AttemptNumber) {
+    fn prepare(&mut self, stage: &mut Stage, step: StepName, attempt: AttemptNumber, fresh: bool) {
         let role = self.run.step(&step).expect("a step of the plan").plan().role.clone();
         let publishes = matches!(role, Role::Publish { .. });
         let key = (step.clone(), attempt.0);
@@ -160,7 +163,7 @@ impl Controller {
                 message: None,
             },
             // Only what compares with nothing can be taken over: the alias may point elsewhere now.
-            6..14 if role == Role::Plain => {
+            6..14 if role == Role::Plain && !fresh => {
                 let artifact = artifact(&key);
                 stage.world.manifests.insert(key, Outcome::Ok);
                 Event::StepReused {

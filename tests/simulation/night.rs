@@ -49,16 +49,17 @@ pub fn play(seed: u64) -> Night {
     let mut next_look = stage.now + RECONCILE;
     while stage.violation.is_none() {
         let over = controller.run.status().is_terminal();
-        if over && !people.want_more(&controller, &mut stage) {
+        let wish = if over { people.want_more(&controller, &mut stage) } else { None };
+        if over && wish.is_none() {
             break;
         }
         if stage.now.duration_since(stage.begin) > PATIENCE || stage.log.len() > MOST_EVENTS {
             stage.violate("the run does not end".to_owned());
             break;
         }
-        let told = match over {
-            true => controller.tell(&mut stage, Event::Resumed { by: "ann".into(), why: None }),
-            false => go_on(&mut stage, &mut controller, &mut people, &mut next_look),
+        let told = match wish {
+            Some(wish) => controller.tell(&mut stage, wish),
+            None => go_on(&mut stage, &mut controller, &mut people, &mut next_look),
         };
         if told.is_err() {
             controller = stage.restart();
@@ -150,15 +151,29 @@ impl People {
         Ok(())
     }
 
-    /// Whether somebody takes a run up again that did not succeed.
-    fn want_more(&mut self, controller: &Controller, stage: &mut Stage) -> bool {
-        if self.resumes == 0 || controller.run.status() == noctule_engine::RunStatus::Succeeded {
-            return false;
+    /// What somebody wants of a run that has ended: that it is taken up again, that a step runs once more, or that a
+    /// failure is not to count.
+    fn want_more(&mut self, controller: &Controller, stage: &mut Stage) -> Option<Event> {
+        let run = &controller.run;
+        let resume = Event::Resumed { by: "ann".into(), why: None };
+        let step = run.steps()[stage.rng.random_range(0..run.steps().len())].plan().name.clone();
+        let wish = match stage.rng.random_range(0..10) {
+            0..3 => Event::Rerun { step, by: "ann".into(), why: None },
+            3..6 => Event::Ignored { step, by: "ann".into(), why: "it is known".into() },
+            _ => resume.clone(),
+        };
+        // What is refused is not done; she resumes the run instead.
+        let refused = run.clone().apply(stage.now, &wish).is_err();
+        let wish = if refused { resume } else { wish };
+        let vain =
+            matches!(wish, Event::Resumed { .. }) && run.status() == noctule_engine::RunStatus::Succeeded;
+        if self.resumes == 0 || vain {
+            return None;
         }
         self.resumes -= 1;
         stage.now += SignedDuration::from_secs(stage.rng.random_range(1..3000));
-        stage.say(format!("the run is {}, and ann resumes it", controller.run.status()));
-        true
+        stage.say(format!("the run is {}, and ann wants more of it", run.status()));
+        Some(wish)
     }
 }
 

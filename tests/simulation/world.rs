@@ -18,6 +18,8 @@ pub struct World {
     pub manifests: BTreeMap<Key, Outcome>,
     pub aliases: BTreeMap<AliasName, Alias>,
     pub promotions: Vec<Promotion>,
+    /// How often somebody had a step run again: each time the run may promote once more.
+    pub reruns: usize,
     /// Where the aliases pointed when the evaluation was prepared that an attempt goes back to.
     pub compared: BTreeMap<Key, Pointed>,
     /// The artifact of the gate that a publishing attempt goes by.
@@ -73,6 +75,7 @@ impl World {
             manifests: BTreeMap::new(),
             aliases: aliases.collect(),
             promotions: Vec::new(),
+            reruns: 0,
             compared: BTreeMap::new(),
             passed_by: BTreeMap::new(),
             next_version: 2,

@@ -1,7 +1,6 @@
 //! The configuration file: where this machine keeps things and runs things.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -12,9 +11,10 @@ use crate::draft::refuse_templates;
 use crate::form::{Form, Reader};
 use crate::limits::Limits;
 use crate::secrets;
+use crate::serve::{self, Serve};
 use crate::source::SourceText;
 use crate::tree::{self, Node, Value};
-use crate::units::{Cpu, Size, Span};
+use crate::units::{Cpu, Size};
 use crate::words::quoted;
 
 /// Where this machine keeps things and runs things.
@@ -61,89 +61,6 @@ pub struct Config {
     #[serde(default)]
     #[schemars(extend("x-noctule-keys" = "name"))]
     pub secrets: BTreeMap<String, SecretPlace>,
-}
-
-/// What `noctule serve` does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Serve {
-    /// The folder of pipelines, relative to the folder of this file. Every `.yaml` and `.yml` file in it is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1))]
-    pub pipelines: Option<String>,
-    /// The IP address and port of the API.
-    #[serde(default = "loopback")]
-    #[schemars(with = "String", extend("x-noctule" = "address"))]
-    pub listen: SocketAddr,
-    /// Who may use the API.
-    #[serde(default)]
-    pub access: Access,
-    /// How often the folder of pipelines is looked at for changes.
-    #[serde(default = "five_seconds")]
-    #[schemars(extend("x-noctule-positive" = true))]
-    pub reload: Span,
-    /// How long what is not needed any more is kept.
-    #[serde(default)]
-    pub retention: Retention,
-}
-
-/// Who may use the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Access {
-    /// Who bears a token, as far as its roles go.
-    #[default]
-    Tokens,
-    /// Everybody on this machine; only where `listen` is a loopback address.
-    Open,
-}
-
-/// How long what is not needed any more is kept. What a registered model or a live attempt needs is kept in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Retention {
-    /// How long a run that has ended is listed, with its log. The last good run of each pipeline stays.
-    #[serde(default = "ninety_days")]
-    #[schemars(extend("x-noctule-positive" = true))]
-    pub runs: Span,
-    /// How long the files of attempts that left no artifact are kept, for people to look at.
-    #[serde(default = "fourteen_days")]
-    #[schemars(extend("x-noctule-positive" = true))]
-    pub attempts: Span,
-}
-
-fn loopback() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 8642))
-}
-
-fn five_seconds() -> Span {
-    Span::from_seconds(5)
-}
-
-fn ninety_days() -> Span {
-    Span::from_seconds(90 * 24 * 3600)
-}
-
-fn fourteen_days() -> Span {
-    Span::from_seconds(14 * 24 * 3600)
-}
-
-impl Default for Serve {
-    fn default() -> Self {
-        Self {
-            pipelines: None,
-            listen: loopback(),
-            access: Access::default(),
-            reload: five_seconds(),
-            retention: Retention::default(),
-        }
-    }
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { runs: ninety_days(), attempts: fourteen_days() }
-    }
 }
 
 /// Where runs and the registry are kept.
@@ -263,7 +180,7 @@ fn read(text: &str, root: &Node, findings: &mut Vec<Diagnostic>) -> Option<Confi
     check_database(&config, root, findings);
     check_store(&config, root, findings);
     check_secrets(&config, root, findings);
-    check_access(&config, root, findings);
+    serve::check_access(&config.serve, root, findings);
     Some(config)
 }
 
@@ -322,26 +239,6 @@ fn check_store(config: &Config, root: &Node, findings: &mut Vec<Diagnostic>) {
             .help("write a folder, or `s3://`, `gs://` or `az://`"),
         );
     }
-}
-
-/// Without tokens everybody who can reach the API may do everything.
-fn check_access(config: &Config, root: &Node, findings: &mut Vec<Diagnostic>) {
-    let Serve { listen, access, .. } = &config.serve;
-    let (Access::Open, false) = (access, listen.ip().is_loopback()) else {
-        return;
-    };
-    let place = |key: &str| root.at_path(&["serve", key]).map(|node| node.at.clone());
-    let Some(at) = place("access") else {
-        return;
-    };
-    let message = format!("`access: open` would let everybody in who can reach {listen}");
-    let mut diagnostic = Diagnostic::error(Code::Conflict, message)
-        .at(at, "")
-        .help("write `access: tokens`, or listen on 127.0.0.1");
-    if let Some(listen) = place("listen") {
-        diagnostic = diagnostic.also(listen, "not a loopback address");
-    }
-    findings.push(diagnostic);
 }
 
 fn check_secrets(config: &Config, root: &Node, findings: &mut Vec<Diagnostic>) {

@@ -146,7 +146,7 @@ impl StepReader<'_, '_> {
         let entries = step.entries().iter().map(|entry| {
             let value = match entry.key.as_str() {
                 "env" | "labels" => self.renderer.render(&entry.value, RunNames::Seen, self.findings),
-                "with" | "retry" | "timeouts" | "resources" | "when" => {
+                "with" | "retry" | "timeouts" | "resources" | "pool" | "when" => {
                     self.renderer.render(&entry.value, RunNames::Hidden, self.findings)
                 }
                 key => {

@@ -25,6 +25,7 @@ pub mod retry;
 pub mod schedule;
 mod schema;
 mod secrets;
+pub mod serve;
 pub mod source;
 mod sql;
 mod template;
@@ -34,7 +35,7 @@ pub mod units;
 mod words;
 
 pub use alerts::{Alerts, SecretName, Slack};
-pub use config::{Access, Config, Retention, Serve};
+pub use config::Config;
 pub use cron_line::CronLine;
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Label, Severity, Style};
 pub use explain::{UnknownKind, config_page, explain, pipeline_page, reference_page};
@@ -49,6 +50,7 @@ pub use schedule::{
     DataSpan, DataWait, IntervalUnit, Misfire, Overlap, PromotionOf, Schedule, Timetable, Trigger,
 };
 pub use schema::{schema, schema_file};
+pub use serve::{Access, Retention, Serve};
 pub use source::SourceText;
 pub use timeouts::Timeouts;
 pub use units::{Change, Cpu, Cut, Share, Size, Span};

@@ -30,7 +30,7 @@ pub(super) fn civil_id(civil: DateTime) -> String {
     civil.strftime("%Y-%m-%dT%H:%M").to_string()
 }
 
-/// The occurrences after an instant, in order and without end.
+/// The occurrences after an instant, in order, up to the end of 2100: further the `cron` crate does not count.
 ///
 /// Civil times that the clock jumps over are due together, at the jump: the last of them stands for all. A civil time
 /// that the clock shows twice is due the first time only.

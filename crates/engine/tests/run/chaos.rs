@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use noctule_artifacts::{AttemptNumber, Digest, Outcome, RunId, StepName, VersionNumber};
 use noctule_engine::failure::{Disruption, Waiting, WaitingReason};
 use noctule_engine::{
-    Command, Event, Evidence, Handle, Phase, Publication, Role, Run, RunPlan, StepPlan, StepState,
+    Command, End, Event, Evidence, Handle, Phase, Publication, Role, Run, RunPlan, StepPlan, StepState,
 };
 use proptest::prelude::*;
 
@@ -72,6 +72,8 @@ enum Shape {
     Cancel(bool),
     Woken,
     Resumed,
+    Rerun,
+    Ignored,
 }
 
 fn any_outcome() -> impl Strategy<Value = Outcome> {
@@ -102,6 +104,8 @@ fn any_shape() -> impl Strategy<Value = Shape> {
         1 => any::<bool>().prop_map(Shape::Cancel),
         5 => Just(Shape::Woken),
         1 => Just(Shape::Resumed),
+        2 => Just(Shape::Rerun),
+        1 => Just(Shape::Ignored),
     ]
 }
 
@@ -160,6 +164,8 @@ fn event_of(run: &Run, roll: &Roll) -> Event {
         Shape::Cancel(at_once) => Event::CancelRequested { by: "chaos".into(), at_once, why: None },
         Shape::Woken => Event::Woken,
         Shape::Resumed => Event::Resumed { by: "chaos".into(), why: None },
+        Shape::Rerun => Event::Rerun { step, by: "chaos".into(), why: None },
+        Shape::Ignored => Event::Ignored { step, by: "chaos".into(), why: "chaos".into() },
     }
 }
 
@@ -177,11 +183,14 @@ fn terminal(run: &Run) -> Vec<bool> {
     run.steps().iter().map(|step| step.state().is_terminal()).collect()
 }
 
-/// Whether the event may set ended steps back: a resume, or an alias that moved.
+/// Whether the event may set ended steps back: what people ask for, or an alias that moved.
 fn may_set_back(event: &Event) -> bool {
     matches!(
         event,
-        Event::Resumed { .. } | Event::AttemptSucceeded { publication: Some(Publication::Moved { .. }), .. }
+        Event::Resumed { .. }
+            | Event::Rerun { .. }
+            | Event::Ignored { .. }
+            | Event::AttemptSucceeded { publication: Some(Publication::Moved { .. }), .. }
     )
 }
 
@@ -197,6 +206,9 @@ fn check(run: &Run, before: &[bool], event: &Event, commands: &[Command]) {
             for needed in &step.plan().needs {
                 let needed = run.step(needed).expect("needs are steps of the plan");
                 assert!(needed.state().is_terminal(), "{} began too early", step.plan().name);
+                let ignored = matches!(needed.state(), StepState::Ended(End::Ignored(_)));
+                let reads = step.plan().reads.contains(&needed.plan().name);
+                assert!(!(ignored && reads), "{} reads what is not there", step.plan().name);
             }
         }
     }
@@ -204,6 +216,39 @@ fn check(run: &Run, before: &[bool], event: &Event, commands: &[Command]) {
     assert_eq!(run.status().is_terminal(), terminal(run).iter().all(|t| *t));
     if run.status().is_terminal() {
         assert!(run.next_wake().is_none() && run.outstanding().is_empty());
+    }
+}
+
+/// Steps that are to run in any case, until they have.
+#[derive(Default)]
+struct Fresh(Vec<StepName>);
+
+impl Fresh {
+    fn check(&mut self, before: &Run, run: &Run, event: &Event, commands: &[Command]) {
+        if let Event::Rerun { step, .. } = event {
+            self.0.push(step.clone());
+        }
+        for command in commands {
+            if let Command::Prepare { step, fresh, .. } = command {
+                assert_eq!(*fresh, self.0.contains(step), "{step}");
+            }
+        }
+        self.0.retain(|name| {
+            let step = run.step(name).expect("a step of the plan");
+            let taken_over = step.reused_from().is_some();
+            assert!(!taken_over, "{name} was to run, and something was taken over");
+            let was = before.step(name).expect("a step of the plan");
+            let ran = match event {
+                Event::AttemptSucceeded { step, attempt, .. } => {
+                    step == name && was.live().is_some_and(|live| live.number == *attempt)
+                }
+                Event::AlreadyPublished { step: of, .. } => {
+                    of == name && step.publication() != was.publication()
+                }
+                _ => false,
+            };
+            !ran
+        });
     }
 }
 
@@ -261,6 +306,7 @@ proptest! {
         let mut log = vec![(now, Event::RunCreated { plan: Box::new(plan) })];
         // A clock may be set back; the run's time is not.
         let mut latest = now;
+        let mut fresh = Fresh::default();
         for roll in &rolls {
             now += seconds(roll.seconds);
             let event = event_of(&run, roll);
@@ -269,6 +315,7 @@ proptest! {
                 Ok(commands) => {
                     latest = latest.max(now);
                     check(&run, &ended, &event, &commands);
+                    fresh.check(&before, &run, &event, &commands);
                     if event == Event::Woken {
                         prop_assert!(run.next_wake().is_none_or(|wake| wake > latest));
                     }

@@ -5,4 +5,5 @@ mod chaos;
 mod failures;
 mod order;
 mod publish;
+mod rerun;
 mod rig;

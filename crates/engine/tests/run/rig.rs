@@ -192,6 +192,30 @@ impl Rig {
         self.tell(Event::Resumed { by: "ann".into(), why: None })
     }
 
+    pub fn try_rerun(&mut self, step: &str) -> Result<Vec<String>, IllegalEvent> {
+        self.try_tell(Event::Rerun { step: name(step), by: "ann".into(), why: Some("odd figures".into()) })
+    }
+
+    pub fn rerun(&mut self, step: &str) -> Vec<String> {
+        self.try_rerun(step).expect("it may run again")
+    }
+
+    pub fn try_ignore(&mut self, step: &str) -> Result<Vec<String>, IllegalEvent> {
+        self.try_tell(Event::Ignored { step: name(step), by: "ann".into(), why: "a flaky audit".into() })
+    }
+
+    pub fn ignore(&mut self, step: &str) -> Vec<String> {
+        self.try_ignore(step).expect("it may be ignored")
+    }
+
+    /// An artifact of an earlier run is taken over.
+    pub fn reuse(&mut self, step: &str) -> Result<Vec<String>, IllegalEvent> {
+        let attempt = self.given(step);
+        let artifact = artifact(step, attempt);
+        let from = RunId::from_random(9);
+        self.try_tell(Event::StepReused { step: name(step), attempt, artifact, outcome: Outcome::Ok, from })
+    }
+
     /// Every step with how it stands.
     pub fn states(&self) -> Vec<String> {
         self.run.steps().iter().map(|s| format!("{} {}", s.plan().name, s.state())).collect()
@@ -215,7 +239,8 @@ fn words(commands: &[Command]) -> Vec<String> {
         .map(|command| {
             let (step, attempt) = command.attempt();
             let verb = match command {
-                Command::Prepare { .. } => "prepare",
+                Command::Prepare { fresh: true, .. } => "prepare fresh",
+                Command::Prepare { fresh: false, .. } => "prepare",
                 Command::Start { .. } => "start",
                 Command::Stop { .. } => "stop",
                 Command::Kill { .. } => "kill",

@@ -4,3 +4,4 @@ mod generated;
 mod hostile;
 mod loaded;
 mod pairs;
+mod schedule;
