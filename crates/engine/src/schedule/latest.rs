@@ -30,7 +30,9 @@ impl Latest {
     ) -> Result<Self, ScheduleError> {
         let zone = zone(&timetable.timezone)?;
         let mut occurrences = Vec::new();
-        for civil in falling(&timetable.cron, last_shown(&zone, until)) {
+        // What is due later is shown later.
+        let down_to = last_shown(&zone, after).date();
+        for civil in falling(&timetable.cron, last_shown(&zone, until), down_to) {
             let at = first_instant(&zone, civil)?;
             if at <= after {
                 break;
@@ -74,18 +76,18 @@ fn last_shown(zone: &TimeZone, at: Timestamp) -> DateTime {
     shown.date().at(clock.hour(), clock.minute(), 0, 0)
 }
 
-/// The civil times that a cron line names, falling from one on, which is among them if it is named.
-fn falling(line: &CronLine, from: DateTime) -> impl Iterator<Item = DateTime> {
+/// The civil times that a cron line names, falling: those at or before `from`, on days not before `down_to`.
+fn falling(line: &CronLine, from: DateTime, down_to: Date) -> impl Iterator<Item = DateTime> {
     let dates = std::iter::successors(Some(from.date()), |date| date.yesterday().ok());
-    dates
-        .filter(|date| allows(line, *date))
-        .flat_map(move |date| {
-            let hours = line.hours().iter().rev();
-            hours.flat_map(move |hour| {
-                line.minutes().iter().rev().map(move |minute| date.at(*hour as i8, *minute as i8, 0, 0))
-            })
-        })
-        .skip_while(move |civil| *civil > from)
+    let dates = dates.take_while(move |date| *date >= down_to).filter(|date| allows(line, *date));
+    let on = |date: Date| {
+        let hours = line.hours().iter().rev();
+        let minutes = |hour: i8| line.minutes().iter().rev().map(move |minute| (hour, *minute as i8));
+        hours
+            .flat_map(move |hour| minutes(*hour as i8))
+            .map(move |(hour, minute)| date.at(hour, minute, 0, 0))
+    };
+    dates.flat_map(on).skip_while(move |civil| *civil > from)
 }
 
 fn allows(line: &CronLine, date: Date) -> bool {

@@ -64,3 +64,47 @@ pub fn upcoming(
     }
     Ok(coming)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(cron: &str, timezone: &str, after: &str, most: usize) -> Vec<String> {
+        let timetable = Timetable { cron: cron.parse().unwrap(), timezone: timezone.to_owned() };
+        let coming = upcoming(&timetable, after.parse().unwrap(), most).unwrap();
+        let line = |one: &Upcoming| {
+            let change = one.change.map(|change| format!(" [{} to {}]", change.before, change.after));
+            format!("{}{} {:?}{}", one.occurrence.id(), one.offset, one.shown, change.unwrap_or_default())
+        };
+        coming.iter().map(line).collect()
+    }
+
+    #[test]
+    fn clock_changes_are_marked() {
+        assert_eq!(
+            shown("15 2 * * *", "Europe/Berlin", "2026-03-27T12:00:00Z", 3),
+            [
+                "2026-03-28T02:15+01 Once",
+                "2026-03-29T02:15+02 Never [+01 to +02]",
+                "2026-03-30T02:15+02 Once"
+            ]
+        );
+        assert_eq!(
+            shown("15 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", 2),
+            ["2026-10-25T02:15+02 Twice", "2026-10-26T02:15+01 Once [+02 to +01]"]
+        );
+        // Of a rare line the last change before it is told.
+        assert_eq!(
+            shown("0 12 1 1 *", "Europe/Berlin", "2026-02-01T00:00:00Z", 1),
+            ["2027-01-01T12:00+01 Once [+02 to +01]"]
+        );
+        assert_eq!(shown("0 12 * * *", "UTC", "2026-02-01T00:00:00Z", 1), ["2026-02-01T12:00+00 Once"]);
+    }
+
+    #[test]
+    fn a_zone_that_does_not_exist_is_named() {
+        let timetable = Timetable { cron: "0 0 * * *".parse().unwrap(), timezone: "Mars/Olympus".to_owned() };
+        let refused = upcoming(&timetable, Timestamp::UNIX_EPOCH, 1).unwrap_err();
+        assert_eq!(refused, ScheduleError::UnknownZone("Mars/Olympus".to_owned()));
+    }
+}

@@ -21,8 +21,7 @@ pub(crate) fn settle(canonical: Json, entry: &Entry, findings: &mut Vec<Diagnost
             check_promotion(&mut settling);
             Some(Trigger::Promotion(PromotionOf { model, alias }))
         }
-        Some(on) => by_clock(file.cron, file.timezone, Some(on), &mut settling),
-        None => by_clock(file.cron, file.timezone, None, &mut settling),
+        on => by_clock(file.cron, file.timezone, on, &mut settling),
     };
     warn_of_overlap(file.misfire, file.overlap, &mut settling);
     let schedule =
@@ -36,12 +35,10 @@ fn by_clock(
     on: Option<OnFile>,
     settling: &mut Settling<'_>,
 ) -> Option<Trigger> {
-    let wait = match on {
-        Some(on) => Some(check_wait(on, cron.is_some(), settling)),
-        None => None,
-    };
+    let waits = on.is_some();
+    let wait = on.and_then(|on| check_wait(on, cron.is_some(), settling));
     let Some(cron) = cron else {
-        if wait.is_none() {
+        if !waits {
             let missing = Diagnostic::error(Code::MissingKey, "`schedule` says neither `cron` nor `on`")
                 .at(settling.step_at.clone(), "")
                 .help("write `cron: \"15 2 * * *\"`, or `on: {promotion: <model>}`");
@@ -49,7 +46,7 @@ fn by_clock(
         }
         return None;
     };
-    Some(Trigger::Clock { timetable: Timetable { cron, timezone }, wait: wait.flatten() })
+    Some(Trigger::Clock { timetable: Timetable { cron, timezone }, wait })
 }
 
 fn check_wait(on: OnFile, has_cron: bool, settling: &mut Settling<'_>) -> Option<DataWait> {

@@ -130,7 +130,20 @@ fn publications() -> Vec<Option<Publication>> {
     ]
 }
 
-/// Everything. A new kind of event that is not in here fails [`every_kind_is_here`].
+/// What people ask for, with who and why.
+pub fn requests() -> Vec<Event> {
+    let (step, by) = ("model".parse::<noctule_artifacts::StepName>().unwrap(), "ada".to_owned());
+    let why = || Some("the \"disk\" is back \u{1f987}".to_owned());
+    vec![
+        Event::CancelRequested { by: by.clone(), at_once: false, why: why() },
+        Event::Resumed { by: by.clone(), why: why() },
+        Event::Rerun { step: step.clone(), by: by.clone(), why: None },
+        Event::Rerun { step: step.clone(), by: by.clone(), why: why() },
+        Event::Ignored { step, by, why: "a flaky audit".to_owned() },
+    ]
+}
+
+/// Everything but [`requests`]. A new kind of event that is in neither fails [`every_kind_is_here`].
 pub fn all() -> Vec<Event> {
     let (step, attempt) = ("model".parse::<noctule_artifacts::StepName>().unwrap(), AttemptNumber(2));
     let mut all = vec![
@@ -179,7 +192,7 @@ pub fn all() -> Vec<Event> {
 
 #[test]
 fn every_kind_is_here() {
-    let names: BTreeSet<_> = all().iter().map(Event::name).collect();
+    let names: BTreeSet<_> = all().iter().chain(&requests()).map(Event::name).collect();
     let expected = BTreeSet::from([
         "RunCreated",
         "StepReused",
@@ -193,6 +206,8 @@ fn every_kind_is_here() {
         "CancelRequested",
         "Woken",
         "Resumed",
+        "Rerun",
+        "Ignored",
         "Noted",
     ]);
     assert_eq!(names, expected);

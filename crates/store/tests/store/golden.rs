@@ -1,8 +1,8 @@
 //! Logs of every released format must fold for ever.
 //!
-//! `golden/format-1-events.ndjson` holds one event of every kind as the format's first release wrote it, and
-//! `golden/format-1-run.ndjson` the log of a whole run with the state that it folds to. Neither file ever changes; a
-//! new format gets files of its own. `NOCTULE_WRITE_GOLDEN=1` writes those that are missing.
+//! `golden/format-1-events.ndjson` and `golden/format-1-requests.ndjson` hold events of every kind as the format's first
+//! release wrote them, `golden/format-1-run.ndjson` and `golden/format-1-run-again.ndjson` the logs of whole runs, which
+//! fold to these states. None of these files ever changes; a new format gets files of its own. `NOCTULE_WRITE_GOLDEN=1` writes those that are missing.
 
 use std::path::PathBuf;
 
@@ -31,19 +31,26 @@ fn line(event: &Event) -> String {
     String::from_utf8(record::encode(event)).unwrap()
 }
 
-#[test]
-fn events_of_format_1_are_read_and_written_as_ever() {
-    let text =
-        golden("format-1-events.ndjson", || events::all().iter().map(|event| line(event) + "\n").collect());
+fn written_and_read_as_ever(name: &str, events: &[Event]) {
+    let text = golden(name, || events.iter().map(|event| line(event) + "\n").collect());
     let lines: Vec<&str> = text.lines().collect();
-    let events = events::all();
     assert_eq!(lines.len(), events.len());
-    for (kept, event) in lines.iter().zip(&events) {
+    for (kept, event) in lines.iter().zip(events) {
         assert_eq!(&record::decode(1, kept.as_bytes()).unwrap(), event);
         if record::FORMAT == 1 {
             assert_eq!(&line(event), kept);
         }
     }
+}
+
+#[test]
+fn events_of_format_1_are_read_and_written_as_ever() {
+    written_and_read_as_ever("format-1-events.ndjson", &events::all());
+}
+
+#[test]
+fn requests_of_format_1_are_read_and_written_as_ever() {
+    written_and_read_as_ever("format-1-requests.ndjson", &events::requests());
 }
 
 /// A night in which the first training attempt is taken away and the second one ends in a promotion.
@@ -96,6 +103,37 @@ pub fn night() -> Vec<(Timestamp, Event)> {
     log.extend(begin("publish", one));
     let promoted = Publication::Promoted { version: VersionNumber(1), from: None, sequence: 1 };
     log.push(succeed("publish", one, Some(promoted)));
+    timed(log)
+}
+
+/// The same night; then somebody has the evaluation run again, cancels, and resumes, and the alias already points at the
+/// candidate.
+fn night_and_morning() -> Vec<(Timestamp, Event)> {
+    let step = |name: &str| name.parse().unwrap();
+    let two = AttemptNumber(2);
+    let mut log: Vec<Event> = night().into_iter().map(|(_, event)| event).collect();
+    log.push(Event::Rerun { step: step("quality"), by: "ada".to_owned(), why: None });
+    for name in ["quality", "gate"] {
+        log.push(Event::AttemptIntended { step: step(name), attempt: two, launch: digest(name) });
+        log.push(Event::AttemptSucceeded {
+            step: step(name),
+            attempt: two,
+            artifact: events::artifact(),
+            outcome: Outcome::Ok,
+            publication: None,
+        });
+    }
+    log.push(Event::CancelRequested { by: "ada".to_owned(), at_once: true, why: Some("enough".to_owned()) });
+    log.push(Event::Resumed { by: "ada".to_owned(), why: Some("after all".to_owned()) });
+    log.push(Event::AlreadyPublished {
+        step: step("publish"),
+        attempt: AttemptNumber(3),
+        version: VersionNumber(1),
+    });
+    timed(log)
+}
+
+fn timed(log: Vec<Event>) -> Vec<(Timestamp, Event)> {
     log.into_iter()
         .enumerate()
         .map(|(i, event)| {
@@ -106,16 +144,15 @@ pub fn night() -> Vec<(Timestamp, Event)> {
         .collect()
 }
 
-#[test]
-fn a_run_of_format_1_folds_as_ever() {
-    let text = golden("format-1-run.ndjson", || {
-        let logged = |(at, event): (Timestamp, Event)| {
-            let event: Value = serde_json::from_slice(&record::encode(&event)).unwrap();
+fn folds_as_ever(name: &str, log: &[(Timestamp, Event)]) -> Run {
+    let text = golden(name, || {
+        let logged = |(at, event): &(Timestamp, Event)| {
+            let event: Value = serde_json::from_slice(&record::encode(event)).unwrap();
             format!("{}\n", serde_json::json!({"at": at.to_string(), "event": event}))
         };
-        night().into_iter().map(logged).collect()
+        log.iter().map(logged).collect()
     });
-    let log: Vec<(Timestamp, Event)> = text
+    let read: Vec<(Timestamp, Event)> = text
         .lines()
         .map(|line| {
             let line: Value = serde_json::from_str(line).unwrap();
@@ -123,10 +160,25 @@ fn a_run_of_format_1_folds_as_ever() {
             (line["at"].as_str().unwrap().parse().unwrap(), event)
         })
         .collect();
-    assert_eq!(log, night());
-    let run = Run::fold(log.iter().map(|(at, event)| (*at, event))).unwrap().unwrap();
+    assert_eq!(read, log);
+    Run::fold(read.iter().map(|(at, event)| (*at, event))).unwrap().unwrap()
+}
+
+#[test]
+fn a_run_of_format_1_folds_as_ever() {
+    let run = folds_as_ever("format-1-run.ndjson", &night());
     assert_eq!(run.status(), RunStatus::Succeeded);
     assert!(run.outstanding().is_empty());
+}
+
+#[test]
+fn a_run_of_format_1_that_people_asked_more_of_folds_as_ever() {
+    let run = folds_as_ever("format-1-run-again.ndjson", &night_and_morning());
+    assert_eq!(run.status(), RunStatus::Succeeded);
+    let words: Vec<String> = run.steps().iter().map(|step| step.state().to_string()).collect();
+    assert_eq!(words, ["done", "done", "done", "reused"]);
+    let publish = run.step(&"publish".parse().unwrap()).unwrap();
+    assert_eq!(publish.publication(), Some(&Publication::Unchanged { version: VersionNumber(1) }));
 }
 
 #[test]
