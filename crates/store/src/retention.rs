@@ -57,7 +57,7 @@ impl Store {
             .execute(
                 sqlx::query(
                     "DELETE FROM occurrences WHERE (pipeline, id) IN (SELECT o.pipeline, o.id FROM occurrences o \
-                     WHERE o.changed < $1 AND o.due < $1 AND o.state IN ('started', 'skipped') \
+                     WHERE o.changed < $1 AND o.due < $1 AND o.state <> 'waiting' AND o.state <> 'queued' \
                      AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.run = o.run) \
                      AND NOT EXISTS (SELECT 1 FROM backfills b WHERE b.id = o.backfill \
                      AND b.state IN ('running', 'paused')) ORDER BY o.changed LIMIT $2)",

@@ -1,4 +1,9 @@
 //! The list of runs, and notes about them.
+//!
+//! With 10,000 runs, each with the log of a whole night and a definition of 8 kB, on a busy machine of two cores in a
+//! development build: a page of the list takes 0.5 ms wherever it begins, also of one pipeline, of the live runs or of
+//! those that failed (1 to 3 ms); all about one run with its log 1 ms from SQLite and 4 ms from Postgres; finding a run
+//! by the beginning of its id 1 to 2 ms; opening the database 2 ms and 40 ms. `tests/store/many.rs` measures it.
 
 use jiff::Timestamp;
 use noctule_artifacts::launch::Interval;
@@ -8,6 +13,7 @@ use noctule_engine::RunStatus;
 use crate::error::StoreError;
 use crate::record::status::{self, good_statuses};
 use crate::row::Fields;
+use crate::session::asked;
 use crate::{Store, shown};
 
 /// A run as lists show it. What happened to it stands in its log.
@@ -206,19 +212,12 @@ impl Store {
     }
 }
 
-/// The list's statement. It names only what the filter asks for, so that an index serves it: a pipeline that last ran a
-/// year ago is listed without reading the year. What comes from outside is a parameter; the words are our own.
+/// The list's statement: a pipeline that last ran a year ago is listed without reading the year. What comes from outside
+/// is a parameter; the words are our own.
 fn list_statement(filter: &RunFilter) -> String {
-    // Postgres wants to see a use of every parameter.
-    let mut text = String::from(select_runs!("WHERE "));
-    text += match filter.pipeline {
-        Some(_) => "pipeline = $2",
-        None => "$2 IS NULL",
-    };
-    text += match filter.after {
-        Some(_) => " AND created <= $3 AND (created < $3 OR run > $4)",
-        None => " AND $3 IS NULL AND $4 IS NULL",
-    };
+    let pipeline = asked(filter.pipeline.is_some(), "pipeline = $2", &["$2"]);
+    let after = asked(filter.after.is_some(), "created <= $3 AND (created < $3 OR run > $4)", &["$3", "$4"]);
+    let mut text = format!("{}{pipeline} AND {after}", select_runs!("WHERE "));
     if filter.live {
         text += " AND ended IS NULL";
     }

@@ -240,6 +240,15 @@ impl Session<'_> {
     }
 }
 
+/// A condition of a list's statement, as the filter has it or not. What a filter does not ask for is not named, so that
+/// an index serves what it does ask for; but Postgres wants to see a use of every parameter.
+pub(crate) fn asked(given: bool, condition: &str, parameters: &[&str]) -> String {
+    match given {
+        true => condition.to_owned(),
+        false => parameters.iter().map(|name| format!("{name} IS NULL")).collect::<Vec<_>>().join(" AND "),
+    }
+}
+
 async fn greet(connection: &mut AnyConnection, dialect: Dialect) -> Result<(), sqlx::Error> {
     for statement in greeting(dialect) {
         connection.execute(*statement).await?;

@@ -54,7 +54,7 @@ CREATE TABLE occurrences (
     CHECK ((state = 'skipped') = (reason IS NOT NULL))
 );
 CREATE INDEX occurrences_by_due ON occurrences (pipeline, due);
-CREATE INDEX occurrences_open ON occurrences (due) WHERE state IN ('waiting', 'queued');
+CREATE INDEX occurrences_by_state ON occurrences (state, pipeline, due);
 CREATE INDEX occurrences_of_backfill ON occurrences (backfill, due) WHERE backfill IS NOT NULL;
 CREATE INDEX occurrences_of_run ON occurrences (run) WHERE run IS NOT NULL;
 CREATE INDEX occurrences_by_change ON occurrences (changed);
@@ -132,6 +132,7 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_by_who ON audit (who, id);
 CREATE INDEX audit_by_about ON audit (about, id);
+CREATE INDEX audit_by_action ON audit (action, id);
 
 -- Users whose data are not to be read any more.
 CREATE TABLE erased_users (

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use noctule_artifacts::RunId;
-use noctule_store::{Location, RunCursor, RunFilter, Store, record};
+use noctule_store::{Fate, Location, OccurrenceFilter, OccurrenceStage, RunCursor, RunFilter, Store, record};
 
 use crate::golden::night;
-use crate::world::{World, at, day, run_id};
+use crate::world::{World, at, day, due, run_id};
 
 const RUNS: usize = 10_000;
 /// What a run's definition takes: the text of a pipeline.
@@ -97,6 +97,31 @@ on_both! {
         took("the last good one", async || store.last_good(&pipeline, day(150).start).await.unwrap().unwrap()).await;
         took("look for old ones to forget", async || store.expire_runs(at(0), 100).await.unwrap()).await;
         pages(&store).await;
+    }
+
+    async fn a_schedule_of_every_minute_costs_little_after_months(world: World) {
+        // 200 days of one pipeline, and what is open of others.
+        world.sql(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 288000) \
+             INSERT INTO occurrences (pipeline, id, kind, due, state, reason, stands_for, created, changed) \
+             SELECT 'minutely', CAST(i AS TEXT), 'schedule', CAST(i AS BIGINT) * 60000000, 'skipped', 'overlap', 1, i, i FROM n"
+        ).await;
+        for number in 0..20 {
+            let pipeline = format!("pipeline-{number}");
+            crate::world::enter(&world.store, &pipeline, vec![due(number, "a", Fate::Queue)]).await;
+        }
+        let queued = || OccurrenceFilter { stages: vec![OccurrenceStage::Queued], oldest_first: true, ..Default::default() };
+        let store = &world.store;
+        let open = took("what is queued", async || store.occurrences(&queued()).await.unwrap()).await;
+        assert_eq!(open.len(), 20);
+        let minutely = "minutely".parse().unwrap();
+        assert_eq!(took("what it has going", async || store.going(&minutely).await.unwrap()).await, Default::default());
+        let page = |after| OccurrenceFilter { pipeline: Some("minutely".parse().unwrap()), limit: Some(50), after, ..Default::default() };
+        let first = took("its latest 50", async || store.occurrences(&page(None)).await.unwrap()).await;
+        let middle = noctule_store::OccurrenceCursor { due: at(0).min(jiff::Timestamp::from_second(150_000 * 60).unwrap()), ..first[0].cursor() };
+        let found = took("50 from the middle", async || store.occurrences(&page(Some(middle.clone()))).await.unwrap()).await;
+        assert_eq!((first[0].id.as_str(), found[0].id.as_str()), ("288000", "150000"));
+        took("forget 1000", async || store.expire_occurrences(at(0), 1000).await.unwrap()).await;
     }
 }
 

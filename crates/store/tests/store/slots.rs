@@ -193,7 +193,7 @@ on_both! {
                 let wish = wish(SlotLimits { overall: Some(3), ..gpu(2) });
                 for attempt in 1..=4 {
                     while store.wait_for_slot(&run, &wish).await.unwrap().is_some()
-                        || !matches!(take(&store, &run, attempt, &wish).await, Ok(_))
+                        || take(&store, &run, attempt, &wish).await.is_err()
                     {
                         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
                     }
