@@ -19,7 +19,11 @@ async fn fill(world: &World) {
         Location::File(_) => format!("X'{}'", hex(bytes)),
         Location::Postgres(_) => format!("CAST('\\x{}' AS BYTEA)", hex(bytes)),
     };
-    let definition = bytes(&vec![b'x'; DEFINITION]);
+    let definition = match world.location {
+        Location::File(_) => format!("zeroblob({DEFINITION})"),
+        Location::Postgres(_) => format!("decode(repeat('78', {DEFINITION}), 'hex')"),
+    };
+    let last = night().len();
     for first in (0..RUNS).step_by(500) {
         let rows = (first..first + 500).map(|number| {
             let pipeline = if number == 17 { "rare".to_owned() } else { format!("pipeline-{}", number % 50) };
@@ -32,20 +36,17 @@ async fn fill(world: &World) {
                 _ => ("succeeded", created.to_string()),
             };
             format!(
-                "('{}', '{pipeline}', {start}, {end}, NULL, '{status}', {created}, {created}, {ended}, 0, {})",
-                run_id(number as u32),
-                bytes(b"")
+                "('{}', '{pipeline}', {start}, {end}, NULL, '{status}', {created}, {created}, {ended}, {last}, {definition})",
+                run_id(number as u32)
             )
         });
         let rows: Vec<String> = rows.collect();
         world.sql(&format!("INSERT INTO runs VALUES {}", rows.join(", "))).await;
     }
-    world.sql(&format!("UPDATE runs SET definition = {definition}")).await;
     for (sequence, (at, event)) in (1..).zip(night()) {
         let event = bytes(&record::encode(&event));
         world.sql(&format!("INSERT INTO events SELECT run, {sequence}, '{at}', 1, {event} FROM runs")).await;
     }
-    world.sql(&format!("UPDATE runs SET last_event = {}", night().len())).await;
 }
 
 /// The shortest of a few tries: what it takes when nothing else is going on.
