@@ -75,6 +75,8 @@ pub async fn restore(backup: &Path, location: &Location) -> Result<Restored, Sto
         let what = format!("{location} lies in Postgres: use `pg_restore`, or your provider's backups");
         return Err(StoreError::Refused { doing: DOING, what });
     };
+    // A link goes on pointing at what is put in place.
+    let target = &target.canonicalize().unwrap_or_else(|_| target.clone());
     let failed = |error| StoreError::of_file(&target.display().to_string(), DOING, error);
     refuse_live_copy(backup)?;
     look_at(backup).await?;
@@ -191,7 +193,6 @@ async fn replace(
         std::fs::rename(partial, target).and_then(|()| sync_folder(target)).map_err(failed)?;
         return Ok(None);
     }
-    let target = &target.canonicalize().map_err(failed)?;
     settle(target, found, &place, doing).await?;
     // Every connection of SQLite in write-ahead mode holds a lock on its file for as long as it lives, so nobody has
     // it open when the whole file can be locked. Whoever opens it meanwhile waits for us.

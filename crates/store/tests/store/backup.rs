@@ -159,6 +159,20 @@ fn a_backup_is_put_where_nothing_was() {
 }
 
 #[test]
+fn a_link_goes_on_pointing_at_the_database() {
+    block_on(async {
+        let place = Place::new(3).await;
+        let link = tempfile::tempdir().unwrap();
+        let link = link.path().join("noctule.db");
+        std::os::unix::fs::symlink(&place.database, &link).unwrap();
+        let restored = restore(&place.backup, &Location::file(&link)).await.unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(restored.replaced.unwrap().parent(), place.database.canonicalize().unwrap().parent());
+        assert_eq!(runs(&place.open().await).await, 3);
+    });
+}
+
+#[test]
 fn a_database_that_is_in_use_is_not_replaced() {
     block_on(async {
         let place = Place::new(3).await;
