@@ -18,7 +18,7 @@ use noctule_store::{
     Advance, Fate, Lease, NewOccurrence, OccurrenceKind, ScheduleRow, Skip, Store, StoreError, Watermark,
 };
 
-use super::catalogue::{Catalogue, Version};
+use super::catalogue::{Catalogue, Entry, Version};
 
 /// What is known of every schedule between two turns.
 #[derive(Debug, Default)]
@@ -77,17 +77,36 @@ impl Agenda {
     ) -> Result<Turned, StoreError> {
         let mut turned = Turned::default();
         for (name, entry) in &catalogue.entries {
-            self.take_over(desk, name, &entry.version, entry.gone, now, &mut turned).await?;
-            let Some(plan) = self.plans.get(name) else { continue };
-            let is_back = plan.watermark.duration_since(now) > CLOCK_BACK;
-            if plan.gone || !(is_back || plan.next.is_some_and(|next| next.at <= now)) {
-                continue;
+            match self.turn_one(desk, name, entry, now, &mut turned).await {
+                Ok(()) => {}
+                Err(error) if ends_turn(&error) => return Err(error),
+                // Somebody else moved it: it is read again.
+                Err(StoreError::ScheduleMoved { .. }) => drop(self.plans.remove(name)),
+                Err(error) => drop(self.stuck.insert(name.clone(), error.to_string())),
             }
-            let Some(schedule) = plan.version.pipeline.schedule.clone() else { continue };
-            self.decide(desk, name, &schedule, now, &mut turned).await?;
         }
         self.plans.retain(|name, _| catalogue.entries.contains_key(name));
         Ok(turned)
+    }
+
+    async fn turn_one(
+        &mut self,
+        desk: Desk<'_>,
+        name: &PipelineName,
+        entry: &Entry,
+        now: Timestamp,
+        turned: &mut Turned,
+    ) -> Result<(), StoreError> {
+        self.take_over(desk, name, &entry.version, entry.gone, now, turned).await?;
+        let Some(plan) = self.plans.get(name) else { return Ok(()) };
+        let is_back = plan.watermark.duration_since(now) > CLOCK_BACK;
+        if plan.gone || !(is_back || plan.next.is_some_and(|next| next.at <= now)) {
+            return Ok(());
+        }
+        match plan.version.pipeline.schedule.clone() {
+            Some(schedule) => self.decide(desk, name, &schedule, now, turned).await,
+            None => Ok(()),
+        }
     }
 
     /// Takes over the version that holds now, after deciding by the one that held before.
@@ -238,6 +257,11 @@ pub(crate) async fn follow_promotions(
         desk.store.advance(&advance, desk.lease).await?;
     }
     Ok(turned)
+}
+
+/// Whether an error is of the store or the seat, and not of one pipeline: there is no use in going on.
+pub(crate) fn ends_turn(error: &StoreError) -> bool {
+    error.is_temporary() || matches!(error, StoreError::LeaseLost { .. } | StoreError::Full { .. })
 }
 
 /// A step forward of a watermark on which nothing was decided.

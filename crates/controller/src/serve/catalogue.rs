@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use noctule_artifacts::{AliasName, ModelName, PipelineName};
 use noctule_spec::Pipeline;
 
@@ -62,6 +62,9 @@ pub struct Refused {
     pub pipeline: Option<PipelineName>,
     pub text: String,
 }
+
+/// A pipeline whose file has been gone for so long is no longer spoken of.
+const FORGOTTEN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 type Alias = (ModelName, AliasName);
 
@@ -254,8 +257,12 @@ impl Follow<'_> {
                 let text = format!("{file}: {what}: the schedule of `{name}` stands still");
                 (file, text)
             });
-            let problem = Some(self.problem(file, text, entry.problem.as_ref()));
-            entries.insert(name.clone(), Entry { version: entry.version.clone(), problem, gone });
+            let problem = self.problem(file, text, entry.problem.as_ref());
+            if gone && self.now.duration_since(problem.since) > FORGOTTEN {
+                continue;
+            }
+            let (version, problem) = (entry.version.clone(), Some(problem));
+            entries.insert(name.clone(), Entry { version, problem, gone });
         }
         for (name, version) in candidates {
             // The same text stays loaded since when it was.

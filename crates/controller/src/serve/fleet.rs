@@ -168,18 +168,22 @@ impl Fleet {
     }
 
     fn over(&self, run: &RunId, outcome: Outcome) {
+        let mut passes = false;
         let what = match outcome {
             Outcome::Over(Ok(_)) | Outcome::Aborted => None,
             Outcome::Over(Err(error)) if error.is_loss() => {
                 tracing::info!(%run, %error, "somebody else drives the run");
                 None
             }
-            Outcome::Over(Err(error)) => Some(error.to_string()),
+            Outcome::Over(Err(error)) => {
+                passes = error.is_temporary();
+                Some(error.to_string())
+            }
             Outcome::Panicked(what) => Some(format!("its drive failed by a fault of noctule's own: {what}")),
         };
         match what {
             None => drop(locked(&self.0.troubled).remove(run)),
-            Some(what) => self.leave_alone(run, what),
+            Some(what) => self.leave_alone(run, what, passes),
         }
         let mut all = locked(&self.0.driven);
         all.remove(run);
@@ -190,11 +194,15 @@ impl Fleet {
         self.0.nudge.notify_one();
     }
 
-    fn leave_alone(&self, run: &RunId, what: String) {
+    /// `passes`: the trouble is the store's, and not the run's.
+    fn leave_alone(&self, run: &RunId, what: String, passes: bool) {
         tracing::warn!(%run, error = what, "the run cannot be driven for now");
         let mut troubled = locked(&self.0.troubled);
         let earlier = troubled.get(run);
-        let pause = earlier.map_or(FIRST_PAUSE, |earlier| (earlier.pause * 2).min(LONGEST_PAUSE));
+        let pause = match earlier {
+            Some(earlier) if !passes => (earlier.pause * 2).min(LONGEST_PAUSE),
+            _ => FIRST_PAUSE,
+        };
         let since = earlier.map_or_else(Timestamp::now, |earlier| earlier.trouble.since);
         let trouble = Trouble { what, since };
         troubled.insert(run.clone(), Troubled { trouble, pause, again: Instant::now() + pause });
@@ -210,13 +218,18 @@ impl Fleet {
 
     /// Hands over something that was asked through the store. `false` when the run is not driven here any more.
     pub fn hand(&self, run: &RunId, letter: &[u8]) -> bool {
-        let wish = match Asked::read(letter) {
-            Ok(asked) => Wish::Ask { asked, reply: None },
+        match Asked::read(letter) {
+            Ok(asked) => self.tell(run, asked),
             Err(cause) => {
                 tracing::warn!(%run, cause, "something was asked of the run and cannot be read");
-                return true;
+                true
             }
-        };
+        }
+    }
+
+    /// Asks something of a run and waits for no answer. `false` when the run is not driven here.
+    pub fn tell(&self, run: &RunId, asked: Asked) -> bool {
+        let wish = Wish::Ask { asked, reply: None };
         locked(&self.0.driven).get(run).is_some_and(|driven| driven.wishes.send(wish).is_ok())
     }
 

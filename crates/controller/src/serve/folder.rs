@@ -211,6 +211,13 @@ pub(crate) async fn keep(under: Desk<'_>, catalogue: &Catalogue, now: Timestamp)
             store.put_pipeline(name, &version.file, version.text.as_bytes(), version.loaded, lease).await?;
         }
     }
+    for good in rows.iter().filter_map(|row| row.good.as_ref()) {
+        // One that this program no longer accepts is kept for one that does.
+        let is_told_of = catalogue.problems.iter().any(|problem| problem.file == good.file);
+        if !catalogue.entries.contains_key(&good.pipeline) && !is_told_of {
+            store.remove_pipeline(&good.pipeline, lease).await?;
+        }
+    }
     for broken in rows.iter().filter_map(|row| row.broken.as_ref()) {
         if !wrong.contains_key(broken.file.as_str()) {
             store.forget_broken_file(&broken.file, lease).await?;

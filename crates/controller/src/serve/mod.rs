@@ -20,6 +20,8 @@ mod housekeeping;
 mod seat;
 mod starter;
 mod status;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod waits;
 mod who;
@@ -95,15 +97,15 @@ pub async fn start(
     settings: Settings,
 ) -> Result<Handle, StartError> {
     let bearer = Bearer::server(&name());
-    if let Some(why) = alone(&settings, &controller) {
-        seat::alone(&controller.store, &bearer, why).await?;
-    }
     let folder = Folder {
         path: settings.folder.clone(),
         pools: controller.slots.limits().pools.keys().cloned().collect(),
     };
     let unreadable = |cause| StartError::Folder { path: settings.folder.display().to_string(), cause };
     folder.look(None).await.map_err(unreadable)?;
+    if let Some(why) = alone(&settings, &controller) {
+        seat::alone(&controller.store, &bearer, why).await?;
+    }
 
     let (nudge, tally) = (Arc::new(Notify::new()), Arc::new(Mutex::new(Tally::default())));
     let fleet = Fleet::new(controller.clone(), bearer.clone(), tally.clone(), nudge.clone());

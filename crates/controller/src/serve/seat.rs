@@ -37,9 +37,16 @@ pub(crate) async fn keep(
 ) {
     loop {
         let asked = Instant::now();
+        let mut taking = std::pin::pin!(take(&store, &bearer));
         let taken = tokio::select! {
-            taken = take(&store, &bearer) => taken,
-            () = told(&mut stop) => return,
+            taken = &mut taking => taken,
+            () = told(&mut stop) => {
+                // What was asked for may be granted all the same.
+                if let Ok(Ok(Acquired::Held(lease))) = tokio::time::timeout(PAUSE * 5, taking).await {
+                    give_back(&store, &lease).await;
+                }
+                return;
+            }
         };
         let wait = match taken {
             Ok(Acquired::Held(lease)) => {

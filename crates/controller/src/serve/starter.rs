@@ -96,7 +96,8 @@ impl Starter {
         for backfill in desk.store.backfills(None, true, None).await? {
             candidates.extend(of_backfill(desk, &backfill, catalogue, now).await?);
         }
-        candidates.sort_by(|a, b| a.claim.cmp(&b.claim).then_with(|| a.row.id.cmp(&b.row.id)));
+        // Claims that are equal keep their order, which is that of their backfill.
+        candidates.sort_by_key(|candidate| candidate.claim);
         for candidate in candidates {
             self.start(controller, desk, candidate, parallel, now, &mut started).await?;
         }
@@ -135,7 +136,9 @@ impl Starter {
             Err(RequestError::Controller(ControllerError::Store(
                 StoreError::OccurrenceTaken { .. } | StoreError::OccurrenceSettled { .. },
             ))) => Ok(()),
-            Err(RequestError::Controller(ControllerError::Store(error))) => Err(error),
+            Err(RequestError::Controller(ControllerError::Store(error))) if agenda::ends_turn(&error) => {
+                Err(error)
+            }
             Err(error) => {
                 tracing::warn!(pipeline = %key.0, occurrence = key.1, %error, "the run cannot be begun");
                 let since = self.stuck.get(&key).map_or(now, |(trouble, _)| trouble.since);

@@ -71,6 +71,8 @@ pub struct PipelineStatus {
     pub waiting: usize,
     /// Occurrences that wait for their turn.
     pub queued: usize,
+    /// Why what is due cannot be told.
+    pub stuck: Option<String>,
 }
 
 /// A run that this server drives.

@@ -1,9 +1,12 @@
 //! The loop of a server.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use noctule_artifacts::{PipelineName, RunId};
+use noctule_engine::RunStatus;
 use noctule_store::{Lease, RunFilter, StoreError};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -19,6 +22,7 @@ use super::starter::{Started, Starter};
 use super::status::{Leadership, PipelineStatus, Status, Tally, Trouble};
 use super::waits::{Prober, Waits};
 use super::{Reload, Settings, locked};
+use crate::ask::Asked;
 use crate::definition::PROGRAM;
 use crate::{Controller, ask, outbox};
 
@@ -26,6 +30,8 @@ use crate::{Controller, ask, outbox};
 const REST: Duration = Duration::from_secs(1);
 /// How often promotions are looked for.
 const PROMOTIONS: Duration = Duration::from_secs(3);
+/// How often it is looked which schedules are paused, for the status.
+const SCHEDULES: Duration = Duration::from_secs(5);
 /// How often messages are delivered that the drives could not deliver.
 const DELIVERIES: Duration = Duration::from_secs(30);
 /// How long drives may take to let go of their runs.
@@ -61,6 +67,9 @@ pub(crate) struct Server {
     looked: Option<Instant>,
     promotions: Option<Instant>,
     deliveries: Option<Instant>,
+    schedules: Option<Instant>,
+    /// Runs that were asked to make room, and when.
+    cancelled: BTreeMap<RunId, Instant>,
     /// The lease under which the agenda was begun, and since when this server leads.
     reign: Option<(Lease, Timestamp)>,
     kept: Option<Arc<Catalogue>>,
@@ -75,8 +84,8 @@ struct Standing {
     store: Option<Trouble>,
     folder: Option<Trouble>,
     clock: Option<Trouble>,
-    queued: std::collections::BTreeMap<noctule_artifacts::PipelineName, usize>,
-    schedules: std::collections::BTreeMap<noctule_artifacts::PipelineName, (bool, usize)>,
+    queued: BTreeMap<PipelineName, usize>,
+    schedules: BTreeMap<PipelineName, (bool, usize)>,
 }
 
 impl Server {
@@ -94,6 +103,8 @@ impl Server {
             looked: None,
             promotions: None,
             deliveries: None,
+            schedules: None,
+            cancelled: BTreeMap::new(),
             reign: None,
             kept: None,
             last: None,
@@ -105,13 +116,25 @@ impl Server {
     pub async fn go(mut self, mut reign: watch::Receiver<Reign>, mut stop: watch::Receiver<bool>) {
         loop {
             let leads = reign.borrow_and_update().clone();
-            self.turn(&leads, Timestamp::now()).await;
+            // A seat that is lost is left at once, whatever else is being done: every step of a turn may be cut short.
+            let turned = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                changed = reign.changed() => changed,
+                () = self.turn(&leads, Timestamp::now()) => Ok(()),
+            };
+            // Without anybody who keeps the seat there is no leading any more.
+            if turned.is_err() {
+                break;
+            }
+            if reign.has_changed().unwrap_or(true) {
+                continue;
+            }
             let nudge = self.parts.nudge.clone();
             let reload = self.parts.reload.clone();
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
-                // A seat that is lost is left at once, whatever else there is to do.
                 _ = reign.changed() => {}
                 () = reload.wanted.notified() => self.looked = None,
                 () = nudge.notified() => {}
@@ -143,6 +166,12 @@ impl Server {
             (Reign::Theirs(leader), _) => Leadership::StandingBy { leader: Some(leader.clone()) },
             _ => Leadership::StandingBy { leader: None },
         });
+    }
+
+    /// What is only looked at from time to time is looked at in the next turn.
+    #[cfg(test)]
+    pub fn hurry(&mut self) {
+        (self.looked, self.promotions, self.schedules) = (None, None, None);
     }
 
     /// Everything that was begun under a lease that is no longer held is dropped as it stands.
@@ -179,7 +208,9 @@ impl Server {
         let parallel = self.parts.settings.parallel;
         let started = self.starter.turn(&self.parts.controller, under, &catalogue, parallel, now).await?;
         self.take_up(started).await?;
-        self.look_at_schedules().await?;
+        if due(&mut self.schedules, SCHEDULES) {
+            self.look_at_schedules().await?;
+        }
         if due(&mut self.deliveries, DELIVERIES)
             && let Err(error) = outbox::deliver(&store, &self.parts.controller.depot).await
         {
@@ -250,7 +281,7 @@ impl Server {
         Ok(())
     }
 
-    async fn is_free(&self, run: &noctule_artifacts::RunId) -> Result<bool, StoreError> {
+    async fn is_free(&self, run: &RunId) -> Result<bool, StoreError> {
         let name = crate::definition::lease_name(run);
         let holder = self.parts.controller.store.holder(&name).await?;
         let bearer = self.parts.fleet.bearer().leading();
@@ -285,16 +316,27 @@ impl Server {
             *locked(&self.parts.tally).runs_begun.entry(pipeline.clone()).or_default() += 1;
             self.parts.fleet.take_up(run, pipeline);
         }
-        for (run, asked) in started.cancel {
+        self.make_room(started.cancel).await?;
+        self.standing.queued = started.queued;
+        Ok(())
+    }
+
+    /// Asks the runs to end that stand in the way of others; each once in a while, until it does.
+    async fn make_room(&mut self, cancel: Vec<(RunId, Asked)>) -> Result<(), StoreError> {
+        self.cancelled.retain(|run, _| cancel.iter().any(|(other, _)| other == run));
+        for (run, asked) in cancel {
             let status = self.parts.controller.store.run(&run).await?.status;
-            if status.is_terminal() || status == noctule_engine::RunStatus::Stopping {
+            let is_asked = self.cancelled.get(&run).is_some_and(|asked| asked.elapsed() < DELIVERIES);
+            if is_asked || status.is_terminal() || status == RunStatus::Stopping {
                 continue;
             }
-            if let Err(error) = self.parts.desk.send(&run, asked).await {
+            self.cancelled.insert(run.clone(), Instant::now());
+            if !self.parts.fleet.tell(&run, asked.clone())
+                && let Err(error) = self.parts.desk.send(&run, asked).await
+            {
                 tracing::warn!(%run, %error, "the run could not be cancelled to make room");
             }
         }
-        self.standing.queued = started.queued;
         Ok(())
     }
 
@@ -372,6 +414,7 @@ impl Server {
                 next: self.agenda.next(name),
                 waiting,
                 queued: standing.queued.get(name).copied().unwrap_or(0),
+                stuck: self.agenda.stuck.get(name).cloned(),
             }
         });
         let status = Status {
