@@ -19,6 +19,7 @@ impl Drive {
     pub(super) async fn obey(&mut self, command: Command) -> Result<(), ControllerError> {
         let (step, attempt) = command.attempt();
         let key = self.key(step, attempt);
+        self.make_sure_of_lease().await?;
         match command {
             Command::Prepare { step, attempt, fresh } => self.answer(&step, attempt, fresh).await,
             Command::Start { step, attempt, launch } => self.start(&step, attempt, launch).await,

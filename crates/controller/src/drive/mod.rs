@@ -84,6 +84,8 @@ pub struct Drive {
     run: Run,
     position: Position,
     lease: Lease,
+    /// When the lease was last known to be held.
+    renewed: Instant,
     observations: Observations,
     pending: VecDeque<Command>,
     watch: Watch,

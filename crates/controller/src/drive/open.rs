@@ -9,6 +9,8 @@ use noctule_launcher::Observations;
 use noctule_spec::Pipeline;
 use noctule_store::{Acquired, Change, Effects, Lease, Logged, NewRun, Position};
 
+use tokio::time::Instant;
+
 use super::{Drive, LEASE};
 use crate::Controller;
 use crate::ask::{Ask, Asked};
@@ -160,6 +162,7 @@ impl Controller {
             run,
             position,
             lease,
+            renewed: Instant::now(),
             observations,
             pending: commands.into(),
             watch,

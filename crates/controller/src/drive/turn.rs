@@ -9,6 +9,7 @@ use noctule_store::Effects;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::commit::patiently;
 use super::{BEAT, Cancel, Drive, Ears, Ended, GRACE, LEASE, LISTEN, Over, Wish};
 use crate::ask::{self, Asked};
 use crate::error::ControllerError;
@@ -106,7 +107,16 @@ impl Drive {
     /// Looks whether somebody asks something of this run through the store.
     async fn listen(&mut self) -> Result<(), ControllerError> {
         let kind = ask::kind(&self.position.run);
-        let claimed = match self.controller.store.claim_messages(&kind, LEASE, 8).await {
+        let store = &self.controller.store;
+        // To look takes no turn from those who write.
+        let claimed = match store.waiting_messages().await {
+            Ok(waiting) if waiting.iter().any(|waiting| waiting.message.kind == kind) => {
+                store.claim_messages(&kind, LEASE, 8).await
+            }
+            Ok(_) => return Ok(()),
+            Err(error) => Err(error),
+        };
+        let claimed = match claimed {
             Err(error) if error.is_temporary() => return Ok(()),
             other => other?,
         };
@@ -124,15 +134,30 @@ impl Drive {
     }
 
     async fn beat(&mut self) -> Result<(), ControllerError> {
+        let asked = Instant::now();
         match self.controller.store.renew(&self.lease, LEASE).await {
             Err(error) if error.is_temporary() => tracing::warn!(%error, "the store is away"),
-            other => other?,
+            other => {
+                other?;
+                self.renewed = asked;
+            }
         }
         // A signal may have been lost: what was asked to end, and has not, is asked again.
         let again = self.run.outstanding().into_iter();
         self.pending
             .extend(again.filter(|command| matches!(command, Command::Stop { .. } | Command::Kill { .. })));
         self.reconcile().await
+    }
+
+    /// What a driver was about to do when it was held up may be somebody else's to do by now.
+    pub(super) async fn make_sure_of_lease(&mut self) -> Result<(), ControllerError> {
+        if self.renewed.elapsed() < LEASE / 2 {
+            return Ok(());
+        }
+        let (store, lease, asked) = (self.controller.store.clone(), self.lease.clone(), Instant::now());
+        patiently(|| async { Ok(store.renew(&lease, LEASE).await?) }).await?;
+        self.renewed = asked;
+        Ok(())
     }
 
     /// Watches what an earlier driver started.

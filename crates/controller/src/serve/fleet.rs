@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::locked;
+use super::lookout::Lookout;
 use super::status::{LiveRun, Tally, Trouble};
 use crate::Controller;
 use crate::ask::Asked;
@@ -78,8 +79,9 @@ enum Outcome {
 
 impl Fleet {
     pub fn new(controller: Controller, bearer: Bearer, tally: Arc<Mutex<Tally>>, nudge: Arc<Notify>) -> Self {
+        let launcher = Arc::new(Lookout::new(controller.launcher.clone()));
         Self(Arc::new(Inner {
-            controller,
+            controller: Controller { launcher, ..controller },
             bearer,
             driven: Mutex::default(),
             troubled: Mutex::default(),

@@ -17,6 +17,7 @@ mod error;
 mod fleet;
 mod folder;
 mod housekeeping;
+mod lookout;
 mod seat;
 mod starter;
 mod status;

@@ -1,6 +1,5 @@
 //! Who leads, what becomes of what was begun, and how a server starts and stops.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use noctule_engine::RunStatus;
@@ -8,7 +7,7 @@ use noctule_store::StoreError;
 use tokio::sync::watch;
 
 use super::super::seat::{self, Reign};
-use super::super::{Leadership, StartError, Trigger, start};
+use super::super::{Leadership, Settings, StartError, Trigger, start};
 use super::world::{Deed, World, at, name, plain, who};
 use crate::ControllerError;
 use crate::holder::Bearer;
@@ -65,13 +64,12 @@ async fn a_server_that_loses_the_seat_drops_its_drives_and_takes_them_up_again()
     world.launcher.deed("work", Deed::Hang);
     let mut rig = world.server("one").await;
     rig.turn(at(NOON)).await;
-    let run = rig.desk.trigger(&trigger("a"), &who()).await.unwrap();
+    rig.desk.trigger(&trigger("a"), &who()).await.unwrap();
     rig.until(at(NOON), "it runs", async || world.launcher.live() == 1).await;
     rig.server.turn(&Reign::Nobody, at(NOON)).await;
     assert!(rig.fleet.live().is_empty());
     assert!(matches!(rig.status.borrow().leadership, Leadership::StandingBy { .. }));
     assert_eq!(world.launcher.live(), 1, "its attempt goes on");
-    let _ = run;
     world.launcher.deed("work", Deed::Succeed);
     rig.rest(at(NOON)).await;
     assert!(matches!(rig.status.borrow().leadership, Leadership::Leading { .. }));
@@ -189,6 +187,36 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 #[tokio::test]
+async fn a_server_that_stands_by_takes_over_the_seat_and_the_runs_of_one_that_is_gone() {
+    let world = World::new().await;
+    world.write("a.yaml", &plain("a", ""));
+    // A server on a machine that nobody here can look at died a moment ago, and left a run.
+    let gone = "server gone: process 1, started 1, boot elsewhere";
+    world.store.acquire("leader", gone, Duration::from_secs(2)).await.unwrap();
+    let definition =
+        crate::Definition::new("a".into(), plain("a", ""), Default::default(), at(NOON), "0.1.0");
+    let (run, beginning) = super::super::desk::beginning(&definition, 1).unwrap();
+    world.controller().begin(beginning).await.unwrap();
+    let lease = crate::definition::lease_name(&run);
+    world.store.acquire(&lease, gone, Duration::from_secs(600)).await.unwrap();
+    world.launcher.share();
+    let settings = Settings { shared_database: true, ..world.settings() };
+    let begun = std::time::Instant::now();
+    let server =
+        start(world.controller(), world.launcher.observe(), world.objects.clone(), settings).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1), "it stands by");
+    for _ in 0..1000 {
+        if world.store.run(&run).await.unwrap().status.is_terminal() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(world.store.run(&run).await.unwrap().status, RunStatus::Succeeded);
+    assert!(begun.elapsed() > Duration::from_secs(1), "not before the seat was free");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn one_run_that_cannot_be_driven_does_not_hold_up_the_others() {
     let world = World::new().await;
     world.write("a.yaml", &plain("a", HOURLY));
@@ -208,5 +236,4 @@ async fn one_run_that_cannot_be_driven_does_not_hold_up_the_others() {
     rig.turn(at("2026-11-20T13:00:02Z")).await;
     let troubled = rig.status.borrow().troubled.clone();
     assert!(troubled[&bad].what.contains("no longer accepted"), "{troubled:?}");
-    let _ = Arc::new(());
 }

@@ -2,6 +2,7 @@
 
 mod backfills;
 mod files;
+mod keeping;
 mod leaders;
 mod nights;
 mod requests;

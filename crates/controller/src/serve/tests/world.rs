@@ -335,6 +335,7 @@ struct Inner {
     /// The most of a step that were ever live at once.
     most: Mutex<BTreeMap<StepName, usize>>,
     released: Notify,
+    shared: Mutex<bool>,
 }
 
 impl Pretender {
@@ -345,6 +346,11 @@ impl Pretender {
     pub fn deed(&self, step: &str, deed: Deed) {
         self.inner.deeds.lock().unwrap().insert(step.parse().unwrap(), deed);
         self.inner.released.notify_waiters();
+    }
+
+    /// From now on any server may look after its attempts.
+    pub fn share(&self) {
+        *self.inner.shared.lock().unwrap() = true;
     }
 
     pub fn takes(&self, takes: Duration) {
@@ -493,6 +499,10 @@ impl Launcher for Pretender {
     async fn forget(&self, key: &AttemptKey) -> Result<(), LaunchError> {
         self.inner.attempts.lock().unwrap().remove(key);
         Ok(())
+    }
+
+    fn is_shared(&self) -> bool {
+        *self.inner.shared.lock().unwrap()
     }
 
     fn log_file(&self, _: &AttemptKey) -> Option<PathBuf> {
