@@ -47,7 +47,7 @@ pub struct Config {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-noctule-positive" = true))]
     pub memory: Option<Size>,
-    /// How many attempts may be live at a time under `noctule serve`.
+    /// How many attempts of all runs may be live at a time.
     #[serde(default)]
     pub limits: Limits,
     /// Things of which there are few, such as `gpu: 4`: how many attempts of steps in that pool may be live at a time.

@@ -171,7 +171,7 @@ async fn across_random_stops_and_starts_each_occurrence_gets_one_run() {
         rig.rest(now).await;
         for server in 1..8u32 {
             for _ in 0..pick(6) {
-                now = now + SignedDuration::from_secs(i64::from(pick(900)));
+                now += SignedDuration::from_secs(i64::from(pick(900)));
                 rig.turn(now).await;
                 tokio::time::sleep(Duration::from_millis(u64::from(pick(6)))).await;
             }
@@ -179,7 +179,7 @@ async fn across_random_stops_and_starts_each_occurrence_gets_one_run() {
                 0 => rig.fleet.leave(Duration::from_secs(5)).await,
                 _ => rig.kill().await,
             }
-            now = now + SignedDuration::from_secs(i64::from(pick(2000)));
+            now += SignedDuration::from_secs(i64::from(pick(2000)));
             rig = world.server(&server.to_string()).await;
             rig.turn(now).await;
         }
