@@ -136,11 +136,21 @@ impl Follow<'_> {
         }
         let mut chosen = BTreeMap::new();
         for (name, mut versions) in candidates {
+            let held = self.holds(&name).map(|held| held.file.clone());
+            let stays = versions.iter().position(|version| Some(&version.file) == held.as_ref());
+            // The file that held before may be there and be broken: that makes it no prey.
+            let broken = self.problems.get(&name).filter(|(file, _)| Some(file) == held.as_ref());
+            if let (None, Some((file, _))) = (stays, broken) {
+                let file = file.clone();
+                self.refuse_newcomers(&name, &file, &versions);
+                continue;
+            }
             if versions.len() > 1 {
-                let held = self.holds(&name).map(|held| held.file.clone());
-                let stays = versions.iter().position(|version| Some(&version.file) == held.as_ref());
                 let stays = stays.map(|at| versions.remove(at));
-                self.refuse_namesakes(&name, stays.as_deref(), &versions);
+                match &stays {
+                    Some(stays) => self.refuse_newcomers(&name, &stays.file, &versions),
+                    None => self.refuse_namesakes(&name, &versions),
+                }
                 versions = stays.into_iter().collect();
             }
             if let Some(version) = versions.pop() {
@@ -150,30 +160,26 @@ impl Follow<'_> {
         chosen
     }
 
-    fn refuse_namesakes(&mut self, name: &PipelineName, stays: Option<&Version>, others: &[Arc<Version>]) {
-        let files: Vec<&str> = others.iter().map(|other| other.file.as_str()).collect();
-        match stays {
-            Some(stays) => {
-                for other in others {
-                    let text = format!(
-                        "{}: the pipeline is named `{name}`, and so is that of {}, which ran before and goes on: give \
-                         this one another name, or remove one of the files",
-                        other.file, stays.file
-                    );
-                    self.loose.push((other.file.clone(), text));
-                }
-            }
-            None => {
-                let text = format!(
-                    "{}: the pipelines of these files are all named `{name}`, and none of them is taken: give each a name \
-                     of its own",
-                    files.join(", ")
-                );
-                match self.holds(name).is_some() {
-                    true => self.refuse(name.clone(), files[0], text),
-                    false => self.loose.extend(files.iter().map(|file| ((*file).to_owned(), text.clone()))),
-                }
-            }
+    fn refuse_newcomers(&mut self, name: &PipelineName, stays: &str, newcomers: &[Arc<Version>]) {
+        for Version { file, .. } in newcomers.iter().map(|newcomer| &**newcomer) {
+            let text = format!(
+                "{file}: the pipeline is named `{name}`, and so is that of {stays}, which ran before and goes on: give \
+                 this one another name, or remove one of the files"
+            );
+            self.loose.push((file.clone(), text));
+        }
+    }
+
+    fn refuse_namesakes(&mut self, name: &PipelineName, namesakes: &[Arc<Version>]) {
+        let files: Vec<&str> = namesakes.iter().map(|other| other.file.as_str()).collect();
+        let text = format!(
+            "{}: the pipelines of these files are all named `{name}`, and none of them is taken: give each a name of its \
+             own",
+            files.join(", ")
+        );
+        match self.holds(name).is_some() {
+            true => self.refuse(name.clone(), files[0], text),
+            false => self.loose.extend(files.iter().map(|file| ((*file).to_owned(), text.clone()))),
         }
     }
 
@@ -287,5 +293,118 @@ impl Follow<'_> {
     fn problem(&self, file: String, text: String, earlier: Option<&Problem>) -> Problem {
         let since = earlier.filter(|earlier| earlier.text == text).map_or(self.now, |earlier| earlier.since);
         Problem { file, text, since }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use noctule_artifacts::launch::Interval;
+
+    /// A file that holds a pipeline which moves these aliases.
+    fn good(file: &str, name: &str, models: &[&str]) -> Read {
+        let publish: String = models
+            .iter()
+            .map(|model| {
+                format!("  to-{model}: {{uses: publish, with: {{model: model, gate: gate, name: {model}, alias: champion}}}}\n")
+            })
+            .collect();
+        let text = format!(
+            "noctule: 1\npipeline: {name}\nsteps:\n  data: {{uses: shell, with: {{command: [x], output: table}}}}\n  \
+             held: {{uses: shell, with: {{command: [x], output: table}}}}\n  \
+             model: {{uses: shell, with: {{command: [x], output: model}}}}\n  \
+             quality: {{uses: evaluate, with: {{model: model, history: data, test: held, metrics: [ndcg@20]}}}}\n  \
+             gate: {{uses: gate, with: {{evaluation: quality, require: [{{metric: ndcg@20, min: 0.1}}]}}}}\n{publish}"
+        );
+        let now = Timestamp::UNIX_EPOCH;
+        let context = noctule_spec::Context {
+            params: BTreeMap::new(),
+            interval: Interval { start: now, end: now },
+            run: None,
+            now,
+            pools: None,
+        };
+        let source = noctule_spec::SourceText::new(file.to_owned(), text.clone().into_bytes());
+        let pipeline = match noctule_spec::load(&source, &context) {
+            Ok(loaded) => loaded.pipeline,
+            Err(found) => panic!("{}", found.render(&source, noctule_spec::Style::Plain)),
+        };
+        let digest = noctule_artifacts::Digest::of(text.as_bytes()).to_string();
+        let version = Version { pipeline, file: file.to_owned(), text, digest, loaded: now };
+        Read { file: file.to_owned(), outcome: Ok(Arc::new(version)) }
+    }
+
+    fn broken(file: &str) -> Read {
+        let outcome = Err(Refused { pipeline: None, text: format!("{file}:1:1: broken") });
+        Read { file: file.to_owned(), outcome }
+    }
+
+    fn after(looks: Vec<Vec<Read>>) -> Catalogue {
+        looks.into_iter().fold(Catalogue::default(), |held, files| held.follow(files, Timestamp::UNIX_EPOCH))
+    }
+
+    /// Every pipeline with its file, the aliases that it moves, and what is wrong.
+    fn shown(catalogue: &Catalogue) -> Vec<String> {
+        let entries = catalogue.entries.iter().map(|(name, entry)| {
+            let models: Vec<String> =
+                entry.version.pipeline.publishes().map(|(model, _)| model.to_string()).collect();
+            let word = match (&entry.problem, entry.gone) {
+                (None, _) => "",
+                (Some(_), true) => " gone",
+                (Some(_), false) => " refused",
+            };
+            format!("{name} {} {}{word}", entry.version.file, models.join("+"))
+        });
+        entries.chain(catalogue.problems.iter().map(|problem| format!("! {}", problem.file))).collect()
+    }
+
+    #[test]
+    fn two_pipelines_may_exchange_their_aliases_in_one_look() {
+        let swapped = after(vec![
+            vec![good("a", "a", &["x"]), good("b", "b", &["y"])],
+            vec![good("a", "a", &["y"]), good("b", "b", &["x"])],
+        ]);
+        assert_eq!(shown(&swapped), ["a a y", "b b x"]);
+        // When one of the two is broken, the other cannot have what that one still holds.
+        let half = after(vec![
+            vec![good("a", "a", &["x"]), good("b", "b", &["y"])],
+            vec![good("a", "a", &["y"]), broken("b")],
+        ]);
+        assert_eq!(shown(&half), ["a a x refused", "b b y refused"]);
+    }
+
+    #[test]
+    fn a_refusal_that_leaves_an_older_claim_in_force_may_refuse_another() {
+        // c wants x, which b gives up for y, which a keeps: b stays with x, and c gets nothing.
+        let chain = after(vec![
+            vec![good("a", "a", &["y"]), good("b", "b", &["x"])],
+            vec![good("a", "a", &["y"]), good("b", "b", &["y"]), good("c", "c", &["x"])],
+        ]);
+        assert_eq!(shown(&chain), ["a a y", "b b x refused", "! c"]);
+    }
+
+    #[test]
+    fn of_newcomers_with_one_alias_none_is_taken() {
+        let both = after(vec![vec![good("a", "a", &["x"]), good("b", "b", &["x"]), good("c", "c", &[])]]);
+        assert_eq!(shown(&both), ["c c ", "! a", "! b"]);
+    }
+
+    #[test]
+    fn a_broken_file_is_no_prey_for_a_namesake() {
+        let held = after(vec![vec![good("a", "n", &["x"])], vec![broken("a"), good("b", "n", &[])]]);
+        assert_eq!(shown(&held), ["n a x refused", "! b"]);
+        // Once it is gone, its name is free.
+        let moved = after(vec![vec![good("a", "n", &["x"])], vec![good("b", "n", &["x"])]]);
+        assert_eq!(shown(&moved), ["n b x"]);
+        let twice = after(vec![vec![good("a", "n", &[])], vec![good("b", "n", &[]), good("c", "n", &[])]]);
+        assert_eq!(shown(&twice), ["n a  refused"]);
+    }
+
+    #[test]
+    fn what_has_been_gone_for_a_week_is_forgotten() {
+        let day = |days: i64| Timestamp::from_second(days * 24 * 3600).unwrap();
+        let held = Catalogue::default().follow(vec![good("a", "a", &[])], day(0)).follow(Vec::new(), day(1));
+        assert_eq!(shown(&held.follow(Vec::new(), day(7))), ["a a  gone"]);
+        assert!(shown(&held.follow(Vec::new(), day(9))).is_empty());
     }
 }

@@ -3,7 +3,7 @@
 //! Nothing that one drive waits for holds up another. What the launcher sees is handed to the drive of its run; what
 //! reaches none is let go of, since every drive looks for itself what has become of its attempts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -284,6 +284,11 @@ impl Fleet {
 
     pub fn drives(&self, run: &RunId) -> bool {
         locked(&self.0.driven).contains_key(run)
+    }
+
+    /// What is wrong with a run that has ended is of no interest any more.
+    pub fn forget_trouble_of_all_but(&self, live: &BTreeSet<&RunId>) {
+        locked(&self.0.troubled).retain(|run, _| live.contains(run));
     }
 
     pub fn troubled(&self) -> BTreeMap<RunId, Trouble> {

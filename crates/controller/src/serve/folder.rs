@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -14,15 +14,19 @@ use noctule_artifacts::launch::Interval;
 use noctule_artifacts::{Digest, PipelineName};
 use noctule_spec::{Context, SourceText, Style};
 use noctule_store::{Store, StoreError};
+use tokio::sync::Semaphore;
 
 use super::agenda::Desk;
 use super::catalogue::{Catalogue, Entry, Problem, Read, Refused, Version};
+use super::locked;
 
 /// A larger file is no pipeline, and not read.
 const LARGEST: u64 = 1 << 20;
 /// A change that is being written is waited for until two looks see the same.
 const SETTLE: Duration = Duration::from_millis(300);
 const LOOKS: usize = 6;
+/// How long one look may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a folder showed at one look.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,15 +40,23 @@ struct Stamp {
     is_file: bool,
 }
 
-/// How pipelines of a folder are read.
+/// How pipelines of a folder are read. Clones share what they know.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     pub path: PathBuf,
     /// The names of the pools that the configuration declares.
-    pub pools: BTreeSet<String>,
+    pools: BTreeSet<String>,
+    /// Taken by whoever looks: one who does not come back is not joined by others.
+    looking: Arc<Semaphore>,
+    /// What files came to, by name, with the digest of their bytes: a change of one is no change of a thousand.
+    known: Arc<Mutex<BTreeMap<String, (Digest, Read)>>>,
 }
 
 impl Folder {
+    pub fn new(path: PathBuf, pools: BTreeSet<String>) -> Self {
+        Self { path, pools, looking: Arc::new(Semaphore::new(1)), known: Arc::default() }
+    }
+
     /// Looks at the folder; what is being changed is looked at again until it rests.
     pub async fn look(&self, last: Option<&Look>) -> std::io::Result<Look> {
         let mut seen = self.glance().await?;
@@ -64,23 +76,55 @@ impl Folder {
 
     async fn glance(&self) -> std::io::Result<Look> {
         let path = self.path.clone();
-        // A mount that hangs must not hold up the loop.
-        tokio::task::spawn_blocking(move || glance(&path)).await.map_err(std::io::Error::other)?
+        self.aside(move || glance(&path)).await?
     }
 
     /// Reads all files of a look.
-    pub async fn read(&self, look: &Look, now: Timestamp) -> Vec<Read> {
+    pub async fn read(&self, look: &Look, now: Timestamp) -> std::io::Result<Vec<Read>> {
         let (folder, look) = (self.clone(), look.clone());
-        let read = move || look.0.iter().map(|(file, stamp)| folder.read_one(file, stamp, now)).collect();
-        tokio::task::spawn_blocking(read).await.unwrap_or_default()
+        self.aside(move || {
+            locked(&folder.known).retain(|file, _| look.0.contains_key(file));
+            look.0.iter().map(|(file, stamp)| folder.read_one(file, stamp, now)).collect()
+        })
+        .await
+    }
+
+    /// Does something to files where it holds up nobody: a mount may hang.
+    async fn aside<T: Send + 'static>(
+        &self,
+        look: impl FnOnce() -> T + Send + 'static,
+    ) -> std::io::Result<T> {
+        let hangs = |what| std::io::Error::new(std::io::ErrorKind::TimedOut, what);
+        let place = self.looking.clone().try_acquire_owned();
+        let place = place.map_err(|_| hangs("an earlier look has not come back: does the mount hang?"))?;
+        let looked = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            look()
+        });
+        match tokio::time::timeout(PATIENCE, looked).await {
+            Ok(looked) => looked.map_err(std::io::Error::other),
+            Err(_) => Err(hangs("it gives no answer: does the mount hang?")),
+        }
     }
 
     fn read_one(&self, file: &str, stamp: &Stamp, now: Timestamp) -> Read {
-        let outcome = match text_of(file, stamp) {
-            Ok(bytes) => self.check(file, bytes, now).map(Arc::new),
-            Err(text) => Err(Refused { pipeline: None, text: format!("{file}: {text}") }),
+        let bytes = match text_of(file, stamp) {
+            Ok(bytes) => bytes,
+            Err(text) => {
+                let outcome = Err(Refused { pipeline: None, text: format!("{file}: {text}") });
+                return Read { file: file.to_owned(), outcome };
+            }
         };
-        Read { file: file.to_owned(), outcome }
+        let digest = Digest::of(&bytes);
+        if let Some((known, read)) = locked(&self.known).get(file)
+            && *known == digest
+        {
+            return read.clone();
+        }
+        let outcome = self.check(file, bytes, now).map(Arc::new);
+        let read = Read { file: file.to_owned(), outcome };
+        locked(&self.known).insert(file.to_owned(), (digest, read.clone()));
+        read
     }
 
     /// Checks a text; one that is accepted is a version.

@@ -98,10 +98,8 @@ pub async fn start(
     settings: Settings,
 ) -> Result<Handle, StartError> {
     let bearer = Bearer::server(&name());
-    let folder = Folder {
-        path: settings.folder.clone(),
-        pools: controller.slots.limits().pools.keys().cloned().collect(),
-    };
+    let pools = controller.slots.limits().pools.keys().cloned().collect();
+    let folder = Folder::new(settings.folder.clone(), pools);
     let unreadable = |cause| StartError::Folder { path: settings.folder.display().to_string(), cause };
     folder.look(None).await.map_err(unreadable)?;
     if let Some(why) = alone(&settings, &controller) {

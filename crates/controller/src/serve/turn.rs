@@ -230,17 +230,8 @@ impl Server {
         if self.looked.is_some_and(|looked| looked.elapsed() < self.parts.settings.reload) {
             return Ok(());
         }
-        match self.parts.folder.look(self.look.as_ref()).await {
-            Ok(look) => {
-                self.standing.folder = None;
-                if self.look.as_ref() != Some(&look) {
-                    let files = self.parts.folder.read(&look, now).await;
-                    let next = self.parts.catalogue.borrow().follow(files, now);
-                    self.parts.catalogue.send_replace(Arc::new(next));
-                    self.look = Some(look);
-                    locked(&self.parts.tally).reloads += 1;
-                }
-            }
+        match self.follow_folder(now).await {
+            Ok(()) => self.standing.folder = None,
             // What ran goes on; a mount that is away comes back.
             Err(error) => {
                 let what = format!(
@@ -252,6 +243,19 @@ impl Server {
         }
         self.looked = Some(Instant::now());
         self.parts.reload.made.send_modify(|made| *made += 1);
+        Ok(())
+    }
+
+    async fn follow_folder(&mut self, now: Timestamp) -> std::io::Result<()> {
+        let look = self.parts.folder.look(self.look.as_ref()).await?;
+        if self.look.as_ref() == Some(&look) {
+            return Ok(());
+        }
+        let files = self.parts.folder.read(&look, now).await?;
+        let next = self.parts.catalogue.borrow().follow(files, now);
+        self.parts.catalogue.send_replace(Arc::new(next));
+        self.look = Some(look);
+        locked(&self.parts.tally).reloads += 1;
         Ok(())
     }
 
@@ -273,7 +277,9 @@ impl Server {
     /// Takes up every run that has not ended and that nobody drives.
     async fn adopt(&mut self) -> Result<(), StoreError> {
         let live = RunFilter { live: true, ..RunFilter::default() };
-        for row in self.parts.controller.store.runs(&live).await? {
+        let rows = self.parts.controller.store.runs(&live).await?;
+        self.parts.fleet.forget_trouble_of_all_but(&rows.iter().map(|row| &row.run).collect());
+        for row in rows {
             if self.parts.fleet.may_take_up(&row.run) && self.is_free(&row.run).await? {
                 self.parts.fleet.take_up(&row.run, &row.pipeline);
             }

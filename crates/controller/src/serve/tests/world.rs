@@ -156,7 +156,7 @@ impl World {
         let server = Server::new(Parts {
             controller: controller.clone(),
             settings: self.settings(),
-            folder: Folder { path: self.dags(), pools: self.limits.pools.keys().cloned().collect() },
+            folder: Folder::new(self.dags(), self.limits.pools.keys().cloned().collect()),
             fleet: fleet.clone(),
             desk: desk.clone(),
             prober: self.objects.clone(),
