@@ -65,6 +65,8 @@ pub(crate) struct Server {
     /// Whether the catalogue began with what the store has.
     recalled: bool,
     looked: Option<Instant>,
+    /// Whether this turn looked at the folder.
+    has_looked: bool,
     promotions: Option<Instant>,
     deliveries: Option<Instant>,
     schedules: Option<Instant>,
@@ -101,6 +103,7 @@ impl Server {
             look: None,
             recalled: false,
             looked: None,
+            has_looked: false,
             promotions: None,
             deliveries: None,
             schedules: None,
@@ -158,6 +161,10 @@ impl Server {
             && done.is_ok()
         {
             done = self.lead(lease, now).await;
+        }
+        // Whoever wanted the look finds what it saw in the store too.
+        if std::mem::take(&mut self.has_looked) {
+            self.parts.reload.made.send_modify(|made| *made += 1);
         }
         self.note_store(done, now);
         self.standing.last_turn = Some(now);
@@ -242,7 +249,7 @@ impl Server {
             }
         }
         self.looked = Some(Instant::now());
-        self.parts.reload.made.send_modify(|made| *made += 1);
+        self.has_looked = true;
         Ok(())
     }
 

@@ -161,7 +161,7 @@ async fn a_server_that_stops_leaves_its_attempts_and_the_next_takes_them_up() {
     tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
     assert_eq!(world.store.run(&run).await.unwrap().status, RunStatus::Succeeded);
     assert_eq!(world.launcher.begun().len(), 1);
-    assert!(two.status().is_ready());
+    until("it is ready", || two.status().is_ready()).await;
     two.stop().await;
 }
 
