@@ -1,6 +1,6 @@
 //! `serve`: what the configuration says of the server.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

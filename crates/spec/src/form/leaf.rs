@@ -1,6 +1,6 @@
 //! Texts with a grammar of their own.
 
-use std::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use jiff::tz::TimeZoneDatabase;
