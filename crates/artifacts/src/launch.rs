@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::digest::Digest;
+use crate::erased::ErasedUsers;
 use crate::fingerprint::Fingerprint;
 use crate::ids::{
     AliasName, AttemptNumber, ModelName, OutputName, PipelineName, RegistryId, RunId, StepName, VersionNumber,
@@ -47,6 +48,9 @@ pub struct LaunchDocument {
     /// tell whether it was judged by the same.
     #[serde(default)]
     pub expectation: Option<Digest>,
+    /// Users whose rows an extract leaves out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<ErasedUsers>,
     /// For `publish`: the version number reserved for the candidate.
     pub version: Option<ReservedVersion>,
     pub fingerprint: Fingerprint,
@@ -192,6 +196,7 @@ mod tests {
             earlier: vec![],
             last_good: None,
             expectation: None,
+            erased: None,
             version: None,
             fingerprint: Fingerprint::of_kind("train", 1),
             resources: Resources { threads: 2, memory_bytes: 1 << 30 },

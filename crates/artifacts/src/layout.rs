@@ -1,5 +1,6 @@
 //! Where things lie in the store: one function per path, so that no two places spell a path.
 
+use crate::digest::Digest;
 use crate::ids::{AliasName, AttemptNumber, ModelName, RunId, StepName, VersionNumber};
 
 /// The file whose presence makes an attempt's output an artifact.
@@ -27,6 +28,11 @@ pub fn attempt_log(run: &RunId, step: &StepName, attempt: AttemptNumber) -> Stri
 /// The object that names the registry this store belongs to.
 pub fn registry_object() -> &'static str {
     "registry.json"
+}
+
+/// A list of users whose rows no extract takes in.
+pub fn erased_users(digest: &Digest) -> String {
+    format!("erased/{}.json", digest.to_string().trim_start_matches("sha256:"))
 }
 
 /// The prefix of one version's files; it ends in `/`.

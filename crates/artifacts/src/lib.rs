@@ -8,6 +8,7 @@
 //! It knows no storage, no clock and no step: bytes in, bytes out. Start with [`manifest`], then [`launch`].
 
 pub mod digest;
+pub mod erased;
 pub mod fingerprint;
 pub mod ids;
 pub mod launch;
@@ -18,6 +19,7 @@ pub mod redact;
 pub mod version;
 
 pub use digest::{Digest, canonical_json};
+pub use erased::ErasedUsers;
 pub use fingerprint::Fingerprint;
 pub use ids::{
     AliasName, AttemptNumber, ModelName, OutputName, ParseIdError, PipelineName, RegistryId, RunId, StepName,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use noctule_artifacts::launch::{
     FORMAT, Input, Interval, LastGood, LaunchDocument, Listing, ModelVersion, ReservedVersion,
 };
-use noctule_artifacts::{AttemptNumber, Digest, ModelName, Outcome, RunId, layout};
+use noctule_artifacts::{AttemptNumber, Digest, ErasedUsers, ModelName, Outcome, RunId, layout};
 use noctule_engine::{ArtifactRef, Evidence, Run};
 use noctule_spec::kinds::{extract, publish};
 use noctule_spec::reference::{ModelReference, PublishedAt};
@@ -108,6 +108,9 @@ impl Controller {
             let artifact = ArtifactRef { manifest: found.manifest, digest: found.digest };
             return Ok(Answer::Reused { artifact, outcome: found.outcome, from: found.run });
         }
+        if let Some((erased, list)) = &reads.erased {
+            self.depot.put_new(&erased.path, list.clone()).await?;
+        }
         let share =
             machine::share(&self.machine, step, run.step(&step.name).map_or(0, |step| step.out_of_memory()));
         let document = LaunchDocument {
@@ -128,6 +131,7 @@ impl Controller {
             models: reads.models,
             sources: reads.sources,
             last_good: reads.last_good,
+            erased: reads.erased.map(|(erased, _)| erased),
             version,
             fingerprint,
             resources: share.resources,
@@ -177,6 +181,7 @@ impl Controller {
                     false => hopeless(error.message),
                 })?;
                 reads.last_good = self.last_good(pipeline, step, interval.start).await?;
+                reads.erased = self.erased(settings).await?;
             }
             StepKind::Dedup(settings) if settings.near.is_some() => {
                 reads.last_good = self.last_good(pipeline, step, interval.start).await?;
@@ -195,6 +200,26 @@ impl Controller {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The users whose rows an extract leaves out; `None` when there are none, or it makes no column of users.
+    async fn erased(
+        &self,
+        settings: &extract::Settings,
+    ) -> Result<Option<(ErasedUsers, Vec<u8>)>, ControllerError> {
+        let may_hold_users = settings.sql.is_some()
+            || settings
+                .sources
+                .values()
+                .any(|source| source.columns.is_empty() || source.columns.contains_key("user"));
+        if !may_hold_users {
+            return Ok(None);
+        }
+        let users = self.store.erased_users().await?;
+        if users.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(ErasedUsers::list(users.iter().map(|erased| erased.user.as_str()))))
     }
 
     /// A published model by `name@alias` or `name@3`. An alias may point nowhere; a number may not.

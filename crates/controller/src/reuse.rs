@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use noctule_artifacts::launch::{Input, Interval, LastGood, Listing, ModelVersion};
-use noctule_artifacts::{Digest, Fingerprint};
+use noctule_artifacts::{Digest, ErasedUsers, Fingerprint};
 use noctule_spec::{Step, StepKind};
 use noctule_store::IndexedArtifact;
 use serde_json::{Value, json};
@@ -29,6 +29,8 @@ pub(crate) struct Reads {
     pub canonical: Option<Digest>,
     /// Files that a command's result depends on.
     pub files: BTreeMap<String, Digest>,
+    /// Users whose rows an extract leaves out, and the list's bytes.
+    pub erased: Option<(ErasedUsers, Vec<u8>)>,
 }
 
 /// The fingerprint of a step that reads this.
@@ -55,6 +57,9 @@ pub(crate) fn fingerprint(step: &Step, reads: &Reads, interval: Interval, timezo
     }
     if let Some(digest) = reads.canonical {
         fingerprint = fingerprint.with("canonical ids of the last good run", digest.to_string());
+    }
+    if let Some((erased, _)) = &reads.erased {
+        fingerprint = fingerprint.with("erased users", erased.digest.to_string());
     }
     if kind.reads_interval_end() {
         fingerprint = fingerprint.with("interval end", interval.end.to_string());

@@ -32,7 +32,7 @@ pub mod train;
 pub use attempt::{Arguments, Attempt, AttemptError, run};
 pub use emit::Emit;
 pub use error::{Class, Classed, StepError};
-pub use extract::list_sources;
+pub use extract::{list_sources, source_exists};
 pub use inputs::{InputError, InputFile};
 pub use outputs::TableOutput;
 

@@ -143,6 +143,27 @@ impl Store {
         rows.iter().map(|row| read(&Fields::of(row, session.place()))).collect()
     }
 
+    /// Artifacts whose files are there, the newest first, after the one at a manifest path: a page of all.
+    pub async fn kept_artifacts(
+        &self,
+        after: Option<&IndexedArtifact>,
+        limit: u32,
+    ) -> Result<Vec<IndexedArtifact>, StoreError> {
+        let mut session = self.database.read("list the artifacts").await?;
+        let rows = session
+            .all(
+                sqlx::query(select_artifacts!(
+                    "WHERE state IN ('live', 'tombstone') AND ($1 IS NULL OR created < $1 \
+                     OR (created = $1 AND manifest > $2)) ORDER BY created DESC, manifest LIMIT $3"
+                ))
+                .bind(after.map(|after| after.created.as_microsecond()))
+                .bind(after.map(|after| after.manifest.clone()))
+                .bind(i64::from(limit)),
+            )
+            .await?;
+        rows.iter().map(|row| read(&Fields::of(row, session.place()))).collect()
+    }
+
     /// The artifact at a manifest path; `None` when no run's log ever named it.
     pub async fn artifact(&self, manifest: &str) -> Result<Option<IndexedArtifact>, StoreError> {
         let mut session = self.database.read("read the index of artifacts").await?;

@@ -11,14 +11,15 @@ mod sources;
 
 use jiff::tz::TimeZone;
 use noctule_artifacts::Outcome;
+use noctule_artifacts::erased::OtherList;
 use noctule_spec::kinds::extract::Settings;
-use noctule_tables::source::SourceError;
+use noctule_tables::source::{Erased, SourceError};
 
 use crate::StepResult;
 use crate::attempt::Attempt;
 use crate::error::{Class, Classed, StepError};
 
-pub use sources::list_sources;
+pub use sources::{list_sources, source_exists};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ExtractError {
@@ -38,6 +39,8 @@ pub enum ExtractError {
         "the partition `{partition}` has other columns than `{first}`: name the wanted ones in `columns`"
     )]
     OtherColumns { partition: String, first: String },
+    #[error(transparent)]
+    Erased(#[from] OtherList),
     #[error("{doing} `{place}` failed: {cause}")]
     File { doing: &'static str, place: String, cause: std::io::Error },
 }
@@ -47,7 +50,8 @@ impl Classed for ExtractError {
         match self {
             ExtractError::TooManyRejected { .. }
             | ExtractError::OtherType { .. }
-            | ExtractError::OtherColumns { .. } => Class::Data,
+            | ExtractError::OtherColumns { .. }
+            | ExtractError::Erased(_) => Class::Data,
             ExtractError::NotListed { .. } | ExtractError::NoTime => Class::Configuration,
             ExtractError::File { .. } => Class::Other,
         }
@@ -62,9 +66,10 @@ impl Classed for SourceError {
 
 pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
     let zone = zone_of(&attempt.launch.timezone)?;
+    let erased = erased(attempt).await?;
     let read = match &settings.sql {
-        Some(sql) => query::run(attempt, &settings, sql, &zone).await?,
-        None => parts::run(attempt, &settings, &zone).await?,
+        Some(sql) => query::run(attempt, &settings, sql, erased.as_ref(), &zone).await?,
+        None => parts::run(attempt, &settings, erased.as_ref(), &zone).await?,
     };
     read.report(attempt);
     read.refuse_rejects(&settings)?;
@@ -77,6 +82,13 @@ pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
     }
     attempt.fact("decided", broken.join("; "));
     Ok(Outcome::DataStop)
+}
+
+/// The users whose rows are left out.
+async fn erased(attempt: &Attempt) -> Result<Option<Erased>, StepError> {
+    let Some(list) = &attempt.launch.erased else { return Ok(None) };
+    let bytes = attempt.depot.read(&list.path).await?;
+    Ok(Some(Erased::new(list.users(&bytes).map_err(ExtractError::from)?)))
 }
 
 pub(crate) fn zone_of(name: &str) -> Result<TimeZone, StepError> {

@@ -11,7 +11,7 @@ use noctule_artifacts::{Digest, OutputName};
 use noctule_spec::kinds::extract::{ONLY_SOURCE, Settings, Source, VERSION};
 use noctule_tables::Written;
 use noctule_tables::source::{
-    Access, Condition, Fetched, PartCounts, PartOutcome, PartRequest, Partition, Reject, read_part,
+    Access, Condition, Erased, Fetched, PartCounts, PartOutcome, PartRequest, Partition, Reject, read_part,
     rejects_schema,
 };
 use rayon::prelude::*;
@@ -41,6 +41,7 @@ impl Read {
             total.read += part.read;
             total.unmatched += part.unmatched;
             total.rejected += part.rejected;
+            total.erased += part.erased;
             total.before += part.before;
             total.after += part.after;
             total.kept += part.kept;
@@ -50,6 +51,7 @@ impl Read {
         }
         if let Some(result) = &self.result {
             total.rejected += result.rejected;
+            total.erased += result.erased;
             total.before += result.before;
             total.after += result.after;
             total.kept = result.kept;
@@ -68,6 +70,9 @@ impl Read {
         emit.count("rows_read", total.read);
         emit.count("rows_not_matched", total.unmatched);
         emit.count("rows_rejected", total.rejected);
+        if total.erased > 0 {
+            emit.count("rows_erased", total.erased);
+        }
         emit.count("rows_before_window", total.before);
         emit.count("rows_after_window", total.after);
         emit.count("rows_late", total.late);
@@ -122,6 +127,7 @@ struct Offer {
 pub(super) async fn run(
     attempt: &mut Attempt,
     settings: &Settings,
+    erased: Option<&Erased>,
     zone: &TimeZone,
 ) -> Result<Read, StepError> {
     let source = &settings.sources[ONLY_SOURCE];
@@ -142,7 +148,7 @@ pub(super) async fn run(
         }
     }
     let total = read.parts.len() + fresh.len();
-    let reader = Reader { settings, source, window, zone };
+    let reader = Reader { settings, source, window, erased, zone };
     for (wanted, outcome) in reader.all(attempt, fresh, total).await? {
         check_time(window, &outcome)?;
         read.examples.extend(outcome.examples.iter().cloned());
@@ -200,14 +206,19 @@ pub(super) fn partitions(
     }
     let wanted = objects.into_iter().map(|(key, objects)| {
         let identity: Vec<Value> = objects.iter().map(|o| json!([o.url, o.size, o.tag])).collect();
-        let fingerprint = Digest::of_json(&json!({
+        let mut known = json!({
             "kind version": VERSION,
             "source": how,
             "where": settings.condition,
             "windowed": settings.window.is_some(),
             "timezone": attempt.launch.timezone,
             "objects": identity,
-        }));
+        });
+        // A part that was read before its users were erased is not taken over.
+        if let Some(erased) = &attempt.launch.erased {
+            known["erased users"] = json!(erased.digest);
+        }
+        let fingerprint = Digest::of_json(&known);
         Wanted { key, objects, fingerprint }
     });
     Ok(wanted.collect())
@@ -218,6 +229,7 @@ pub(super) struct Reader<'a> {
     pub settings: &'a Settings,
     pub source: &'a Source,
     pub window: Option<(i64, i64)>,
+    pub erased: Option<&'a Erased>,
     pub zone: &'a TimeZone,
 }
 
@@ -257,6 +269,7 @@ impl Reader<'_> {
                     wishes: wishes.clone(),
                     condition: condition.as_ref(),
                     window: self.window,
+                    erased: self.erased,
                     zone: self.zone.clone(),
                     main: folder.join(format!("part-{number}.parquet")),
                     rejected: folder.join(format!("rejected-{number}.parquet")),

@@ -11,7 +11,8 @@ use noctule_spec::kinds::extract::Settings;
 use noctule_tables::TableWriter;
 use noctule_tables::normal::{normal_batch, normal_schema};
 use noctule_tables::source::{
-    Fetched, PartOutcome, PartRequest, Partition, Query, SourceError, Writing, read_part, rejects_schema,
+    Erased, Fetched, PartOutcome, PartRequest, Partition, Query, SourceError, Writing, read_part,
+    rejects_schema,
 };
 
 use super::ExtractError;
@@ -27,6 +28,7 @@ pub(super) async fn run(
     attempt: &mut Attempt,
     settings: &Settings,
     sql: &str,
+    erased: Option<&Erased>,
     zone: &TimeZone,
 ) -> Result<Read, StepError> {
     let budget = attempt.budget()?;
@@ -38,7 +40,7 @@ pub(super) async fn run(
         let window = window_of(attempt, settings, source)?;
         let wanted: Vec<Wanted> = partitions(attempt, settings, source, name)?;
         let total = wanted.len();
-        let outcomes = Reader { settings, source, window, zone }.all(attempt, wanted, total).await?;
+        let outcomes = Reader { settings, source, window, erased, zone }.all(attempt, wanted, total).await?;
         let table = folder.join(format!("table-{name}"));
         std::fs::create_dir_all(&table).map_err(|cause| ExtractError::File {
             doing: "making the folder",
@@ -60,7 +62,7 @@ pub(super) async fn run(
             read.parts.insert(key, outcome.counts);
         }
     }
-    let result = judge(attempt, settings, &query, &folder, zone).await?;
+    let result = judge(attempt, settings, &query, &folder, erased, zone).await?;
     read.examples.extend(result.examples);
     rejected += result.counts.rejected;
     place_files(attempt, "main", "", &result.main)?;
@@ -80,6 +82,7 @@ async fn judge(
     settings: &Settings,
     query: &Query,
     folder: &Path,
+    erased: Option<&Erased>,
     zone: &TimeZone,
 ) -> Result<PartOutcome, StepError> {
     let path = folder.join("result.parquet");
@@ -105,6 +108,7 @@ async fn judge(
         wishes: Vec::new(),
         condition: None,
         window: if timed { window_before(attempt, settings) } else { None },
+        erased,
         zone: zone.clone(),
         main: folder.join("result-main.parquet"),
         rejected: folder.join("result-rejected.parquet"),

@@ -35,6 +35,13 @@ pub async fn list_sources(
     Ok(listings)
 }
 
+/// Whether there is something at the address of a source.
+pub async fn source_exists(address: &str) -> Result<bool, StepError> {
+    let folder = std::env::current_dir().unwrap_or_default();
+    let address = Address::parse(address, &folder)?;
+    Ok(noctule_tables::source::exists(&address, &Access::from_environment()).await?)
+}
+
 fn wanted(settings: &Settings) -> Wanted {
     match (settings.window, settings.snapshot) {
         (Some(window), _) => {

@@ -106,6 +106,7 @@ impl House {
             earlier: self.earlier.clone(),
             last_good: self.last_good.clone(),
             expectation: None,
+            erased: None,
             version: None,
             fingerprint: Fingerprint::of_kind(kind, 1),
             resources: self.resources,

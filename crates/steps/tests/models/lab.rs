@@ -153,6 +153,7 @@ impl Lab {
             earlier: vec![],
             last_good: None,
             expectation: None,
+            erased: None,
             version: told.version,
             fingerprint,
             resources: Resources { threads: told.threads.max(1), memory_bytes: 1 << 30 },

@@ -51,6 +51,28 @@ pub async fn list(
     Ok(Listing { objects })
 }
 
+/// Whether there is something at an address, data or not: a file such as `_SUCCESS` says that a partition is whole.
+///
+/// # Errors
+/// It cannot be reached or may not be read.
+pub async fn exists(address: &Address, access: &Access) -> Result<bool, SourceError> {
+    let found = match address {
+        // Every day of the synthetic product is there.
+        Address::Demo(_) => return Ok(true),
+        Address::Local(path) => {
+            return path
+                .try_exists()
+                .map_err(|error| SourceError::from_io(&path.display().to_string(), error));
+        }
+        Address::Remote(url) => head(url, access).await,
+    };
+    match found {
+        Ok(_) => Ok(true),
+        Err(SourceError::Missing { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn prune(objects: &mut Vec<SourceObject>, wanted: Wanted, interval: Interval, zone: &TimeZone) {
     let end = interval.end;
     let spans: BTreeMap<String, Option<(Timestamp, Timestamp)>> = objects

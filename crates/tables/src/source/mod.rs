@@ -7,6 +7,7 @@
 mod address;
 mod columns;
 mod convert;
+mod erased;
 mod error;
 mod fetch;
 mod lines;
@@ -24,9 +25,10 @@ mod typed;
 
 pub use address::{Access, Address};
 pub use columns::{ColumnWish, Kind, Unit};
+pub use erased::Erased;
 pub use error::SourceError;
 pub use fetch::Fetched;
-pub use list::{Wanted, list};
+pub use list::{Wanted, exists, list};
 pub use part::{PartCounts, PartOutcome, PartRequest, read_part};
 pub use partition::{Grain, Partition};
 pub use rejects::{Reject, rejects_schema};

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::source::columns::ColumnWish;
 use crate::source::convert::{Failure, Setting, convert};
+use crate::source::erased::Erased;
 use crate::source::fetch::{Content, Fetched};
 use crate::source::partition::Partition;
 use crate::source::rejects::{Reject, batch as rejects_batch, rejects_schema};
@@ -35,6 +36,8 @@ pub struct PartRequest<'a> {
     pub condition: Option<&'a Condition>,
     /// Rows with a `time` outside this half-open span, in microseconds, are dropped and counted.
     pub window: Option<(i64, i64)>,
+    /// Users whose rows are left out.
+    pub erased: Option<&'a Erased>,
     /// The zone of civil times.
     pub zone: TimeZone,
     /// The file to write; it is not made when no row is kept.
@@ -51,6 +54,9 @@ pub struct PartCounts {
     /// Dropped by the condition.
     pub unmatched: u64,
     pub rejected: u64,
+    /// Dropped because their users were erased.
+    #[serde(default, skip_serializing_if = "none")]
+    pub erased: u64,
     /// Dropped because their time lies before the window, and the latest such time.
     pub before: u64,
     pub before_last: Option<i64>,
@@ -62,6 +68,10 @@ pub struct PartCounts {
     pub late: u64,
     pub first: Option<i64>,
     pub last: Option<i64>,
+}
+
+fn none(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What came of a part.
@@ -311,6 +321,9 @@ impl<'a> Part<'a> {
     /// Applies the window and takes notes of the times.
     fn keep(&mut self, columns: Vec<(String, ArrayRef)>, fate: Fate) -> Result<RecordBatch> {
         let mut keep = fate.good();
+        if let Some(erased) = self.request.erased {
+            self.counts.erased += erased.drop_rows(&columns, &mut keep)?;
+        }
         let times = columns.iter().find(|(name, _)| name == "time").map(|(_, array)| array);
         let times = times.and_then(|array| array.as_primitive_opt::<TimestampMicrosecondType>());
         if let Some(times) = times {

@@ -37,6 +37,7 @@ async fn items(listing: &Listing, access: &Access) -> Result<Vec<i64>, SourceErr
         objects.push(Fetched::get(object, folder.path(), access).await?);
     }
     let outcome: PartOutcome = read_part(PartRequest {
+        erased: None,
         objects: &objects,
         partition: Partition::of_key(""),
         writing: &WRITING,
