@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use jiff::Timestamp;
-use noctule_artifacts::{AliasName, ModelName, StepName, VersionNumber};
+use noctule_artifacts::{AliasName, ModelName, PipelineName, StepName, VersionNumber};
+use noctule_store::TokenRole;
 
 /// Retrains recommender models every night, and publishes one only when it has earned it.
 #[derive(Debug, Parser)]
@@ -22,6 +23,13 @@ pub struct Global {
     /// Config file; without it `.noctule/config.yaml` if there is one, else the built-in local config
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
+    /// Speak to the server at this URL instead of opening the state here: for all commands about runs, models and
+    /// schedules
+    #[arg(long, global = true, value_name = "URL", env = "NOCTULE_SERVER")]
+    pub server: Option<String>,
+    /// File with the token for the server; without it the variable `NOCTULE_TOKEN` has it
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub token_file: Option<PathBuf>,
     /// Print one JSON document on standard output instead of a page for people
     #[arg(long, global = true)]
     pub json: bool,
@@ -32,7 +40,7 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a pipeline here and now
+    /// Run a pipeline here and now; with --server, one that the server has loaded
     Run(Run),
     /// Check pipeline files without running anything
     Check(Check),
@@ -45,11 +53,32 @@ pub enum Command {
     /// Print what a step's attempts wrote
     Logs(Logs),
     /// Cancel a run that is going on
-    Cancel(RunArgument),
+    Cancel(Cancel),
     /// Finish a run that was interrupted, cancelled or has failed, without repeating finished steps
     Resume(Resume),
+    /// Run a step of a run that has ended once more, and all that follow it
+    Rerun(StepArgument),
+    /// Say that a failed step of a run is not to count
+    Ignore(StepArgument),
     /// Say why a step was run or reused
     Why(Why),
+    /// Run schedules and backfills of a folder of pipelines, and the API
+    Serve(Serve),
+    /// List the pipelines that a server has loaded
+    Pipelines(Pipelines),
+    /// Print when a pipeline runs next, or what became of its past occurrences
+    Schedule(Schedule),
+    /// Let a schedule begin nothing until `unpause`
+    Pause(Paused),
+    /// Let a paused schedule go on
+    Unpause(Paused),
+    /// Run a pipeline for every interval of a range
+    Backfill(Backfill),
+    /// Erase users: block them from later extracts, and look for what holds their rows
+    Erase(Erase),
+    /// Tokens, audit, and care of the database
+    #[command(subcommand)]
+    Admin(Admin),
     /// Look after published models
     #[command(subcommand)]
     Models(Models),
@@ -75,7 +104,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct PipelineArgument {
-    /// Pipeline file
+    /// Pipeline file; with --server, the name of a pipeline
     #[arg(value_hint = ValueHint::FilePath)]
     pub pipeline: PathBuf,
     /// Set a parameter; may be given several times
@@ -91,6 +120,12 @@ pub struct PipelineArgument {
 pub struct Run {
     #[command(flatten)]
     pub pipeline: PipelineArgument,
+    /// Why; it stands in the run and in the audit table
+    #[arg(long)]
+    pub why: Option<String>,
+    /// With --server: print the run's id and do not wait for it
+    #[arg(long)]
+    pub detach: bool,
     /// How many steps may run side by side
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub parallel: Option<u32>,
@@ -116,7 +151,10 @@ pub struct Plan {
 pub struct Runs {
     /// Only runs of this pipeline
     #[arg(long)]
-    pub pipeline: Option<noctule_artifacts::PipelineName>,
+    pub pipeline: Option<PipelineName>,
+    /// Only runs that stand so, such as `failed`; may be given several times
+    #[arg(long = "status", value_name = "STATUS")]
+    pub statuses: Vec<String>,
     /// How many at the most
     #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
@@ -127,6 +165,31 @@ pub struct RunArgument {
     /// Run id, or the beginning of one; `last` is the newest run
     #[arg(default_value = "last")]
     pub run: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Cancel {
+    #[command(flatten)]
+    pub run: RunArgument,
+    /// Give nothing time to finish
+    #[arg(long)]
+    pub at_once: bool,
+    /// Why; it stands in the run's log
+    #[arg(long)]
+    pub why: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct StepArgument {
+    /// Run id, or the beginning of one; `last` is the newest run
+    pub run: String,
+    pub step: StepName,
+    /// Why; it stands in the run's log
+    #[arg(long)]
+    pub why: String,
+    /// With --server: do not wait for the run
+    #[arg(long)]
+    pub detach: bool,
 }
 
 #[derive(Debug, Args)]
@@ -147,6 +210,190 @@ pub struct Logs {
 pub struct Resume {
     #[command(flatten)]
     pub run: RunArgument,
+    /// Why; it stands in the run's log
+    #[arg(long)]
+    pub why: Option<String>,
+    /// With --server: do not wait for the run
+    #[arg(long)]
+    pub detach: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Write the address that the API listens on to this file once it does
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub port_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Pipelines {
+    /// Only this pipeline, with what it has going
+    pub pipeline: Option<PipelineName>,
+}
+
+#[derive(Debug, Args)]
+pub struct Schedule {
+    /// Pipeline file, or the name of a pipeline that a server has loaded
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub pipeline: PathBuf,
+    /// List what was due before instead, and what became of it
+    #[arg(long)]
+    pub past: bool,
+    /// How many at the most
+    #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct Paused {
+    pub pipeline: PipelineName,
+    /// Why; it stands beside the schedule and in the audit table
+    #[arg(long)]
+    pub why: String,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Backfill {
+    #[command(subcommand)]
+    pub command: Option<BackfillCommand>,
+    #[command(flatten)]
+    pub wish: Option<BackfillWish>,
+}
+
+#[derive(Debug, Args)]
+pub struct BackfillWish {
+    /// The name of a pipeline that a server has loaded
+    pub pipeline: PipelineName,
+    /// The begin of the range, such as 2026-10-01: the first interval begins then or later
+    #[arg(long, value_name = "TIME")]
+    pub from: String,
+    /// The end of the range: the last interval ends then or earlier
+    #[arg(long, value_name = "TIME")]
+    pub to: String,
+    /// Which interval comes first
+    #[arg(long, default_value = "oldest")]
+    pub order: Order,
+    /// How many of its runs may be live at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub at_once: u32,
+    /// Let its candidates become champions; without it they become versions, and no alias is moved
+    #[arg(long)]
+    pub promote: bool,
+    /// Only list the intervals
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Set a parameter; may be given several times
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub params: Vec<String>,
+    /// Why; it stands in the backfill and in the audit table
+    #[arg(long)]
+    pub why: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Order {
+    Oldest,
+    Newest,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BackfillCommand {
+    /// List backfills, newest first
+    List {
+        /// Only those of this pipeline
+        #[arg(long)]
+        pipeline: Option<PipelineName>,
+        /// Only those that have not come to their end
+        #[arg(long)]
+        open: bool,
+    },
+    /// Show one backfill: how far it has come, and every interval
+    Show { id: u32 },
+    /// Let a backfill begin no more runs; those that are going go on
+    Pause {
+        id: u32,
+        /// Why; it stands in the backfill
+        #[arg(long)]
+        why: String,
+    },
+    /// Let a paused backfill go on
+    Resume {
+        id: u32,
+        /// Why; it stands in the backfill
+        #[arg(long)]
+        why: String,
+    },
+    /// End a backfill: what has not begun is skipped, what is going is cancelled
+    Cancel {
+        id: u32,
+        /// Why; it stands in the backfill
+        #[arg(long)]
+        why: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Erase {
+    /// File with one user per line, as the sources write them
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub users: PathBuf,
+    /// Why; it stands in the list and in the audit table
+    #[arg(long)]
+    pub why: String,
+    /// Only say what holds their rows
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Admin {
+    /// Tokens for the API
+    #[command(subcommand)]
+    Tokens(Tokens),
+    /// List what people, tokens and the server did, the latest first
+    Audit {
+        /// Only what this person or token did
+        #[arg(long)]
+        who: Option<String>,
+        /// Only such actions, such as `run.cancel`
+        #[arg(long)]
+        action: Option<String>,
+        /// Only what was about this, such as a run's id
+        #[arg(long)]
+        about: Option<String>,
+        /// How many at the most
+        #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        limit: u32,
+    },
+    /// Put right what follows from the event log: rows of runs, slots, occurrences
+    Rebuild,
+    /// Write the SQLite database to a new file, while others go on using it
+    Backup {
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Put a backup in the place of a database that nobody uses
+    Restore {
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Tokens {
+    /// Make a token; it is printed once and cannot be had again
+    Add {
+        /// Whose it is
+        name: String,
+        /// What its bearer may do: read, operate, promote:MODEL or promote:*; may be given several times
+        #[arg(long = "role", value_name = "ROLE", required = true)]
+        roles: Vec<TokenRole>,
+    },
+    /// List the tokens, without what they are
+    List,
+    /// Refuse a token from now on
+    Revoke { name: String },
 }
 
 #[derive(Debug, Args)]

@@ -44,6 +44,23 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// The meaning of a public code, as a server's document names it.
+    pub fn of_code(code: u8) -> Self {
+        let public = [
+            Exit::Done,
+            Exit::StepFailed,
+            Exit::Usage,
+            Exit::GateFailed,
+            Exit::DataStop,
+            Exit::GateInconclusive,
+            Exit::Held,
+            Exit::Interrupted,
+        ];
+        public.into_iter().find(|exit| exit.code() == code).unwrap_or(Exit::OwnTrouble)
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit.code())

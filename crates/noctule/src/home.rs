@@ -1,5 +1,6 @@
 //! Where state lies, and how the parts that a command needs are opened.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,8 @@ const STATE: &str = ".noctule";
 /// The places of this installation.
 pub struct Home {
     pub config: Config,
+    /// The file that the config was read from; `None` for the built-in one.
+    pub config_file: Option<PathBuf>,
     /// The `.noctule` folder.
     pub state: PathBuf,
     pub store_address: String,
@@ -42,7 +45,7 @@ impl Home {
             .map_err(|error| Trouble::own(format!("the working folder cannot be told: {error}")))?;
         let nearest = here.ancestors().map(|folder| folder.join(STATE)).find(|folder| folder.is_dir());
         let found = nearest.unwrap_or_else(|| here.join(STATE));
-        let config = load_config(config, &found)?;
+        let (config, config_file) = load_config(config, &found)?;
         if config.launcher == LauncherKind::Kubernetes {
             return Err(Trouble::usage(
                 "the config says `launcher: kubernetes`, and this noctule only runs steps as processes of this machine: \
@@ -54,12 +57,29 @@ impl Home {
             Some(address) => address.clone(),
             None => state.join("store").display().to_string(),
         };
-        Ok(Self { config, state, store_address })
+        Ok(Self { config, config_file, state, store_address })
     }
 
     /// Whether anything was ever run here.
     pub fn exists(&self) -> bool {
         self.config.database.is_some() || self.database_file().exists()
+    }
+
+    /// The names of the pools that the config declares.
+    pub fn pools(&self) -> BTreeSet<String> {
+        self.config.pools.keys().cloned().collect()
+    }
+
+    /// The folder of pipelines that the server runs, which the config names from where it lies itself.
+    pub fn pipelines(&self) -> Result<PathBuf, Trouble> {
+        let named = self.config.serve.pipelines.as_ref().ok_or_else(|| {
+            Trouble::usage(
+                "the config does not say which pipelines to serve: write `serve: {pipelines: FOLDER}`, and give the file \
+                 with --config",
+            )
+        })?;
+        let beside = self.config_file.as_ref().and_then(|file| file.parent());
+        Ok(beside.map_or_else(|| PathBuf::from(named), |folder| folder.join(named)))
     }
 
     fn database_file(&self) -> PathBuf {
@@ -177,12 +197,12 @@ impl Home {
 }
 
 /// Reads the named config file, or `config.yaml` in the state folder if it is there.
-fn load_config(named: Option<&Path>, state: &Path) -> Result<Config, Trouble> {
+fn load_config(named: Option<&Path>, state: &Path) -> Result<(Config, Option<PathBuf>), Trouble> {
     let own = state.join("config.yaml");
     let path = match named {
         Some(path) => path,
         None if own.exists() => &own,
-        None => return Ok(Config::default()),
+        None => return Ok((Config::default(), None)),
     };
     let (name, bytes) = pipeline::read_file("config", path)?;
     let source = SourceText::new(name, bytes);
@@ -191,5 +211,5 @@ fn load_config(named: Option<&Path>, state: &Path) -> Result<Config, Trouble> {
     for warning in &loaded.warnings {
         anstream::eprintln!("{}\n", warning.render(&source, pipeline::style()));
     }
-    Ok(loaded.config)
+    Ok((loaded.config, Some(path.to_owned())))
 }

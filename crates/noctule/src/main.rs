@@ -1,16 +1,22 @@
 //! `noctule`: retrains recommender models every night, and publishes one only when it has earned it.
 //!
-//! The grammar of the command line stands in [`cli`], what a command does in `commands/<command>.rs`, errors and their
-//! exit codes in [`report`].
+//! The grammar of the command line stands in [`cli`], what a command does in `commands/<command>.rs`, what it tells in
+//! [`documents`] and [`pages`], the API in [`server`], errors and their exit codes in [`report`].
 
+mod acts;
 mod cli;
 mod commands;
+mod documents;
+mod erasure;
 mod exit;
 mod home;
 mod lister;
+mod pages;
 mod pipeline;
+mod place;
+mod remote;
 mod report;
-mod summary;
+mod server;
 mod terminal;
 
 use std::process::ExitCode;
@@ -31,7 +37,9 @@ fn main() -> ExitCode {
             return if asked { Exit::Done } else { Exit::Usage }.into();
         }
     };
-    start_log(cli.global.verbose);
+    // A server says what it does: nobody sits before it.
+    let least = u8::from(matches!(cli.command, cli::Command::Serve(_)));
+    start_log(cli.global.verbose.max(least));
     match commands::run(cli) {
         Ok(exit) => exit.into(),
         Err(trouble) => {

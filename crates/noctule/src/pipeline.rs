@@ -1,6 +1,6 @@
 //! A pipeline file on its way from the command line to a checked pipeline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Reads and checks the file, prints warnings, and finds the interval.
+    /// Reads and checks the file, and finds the interval.
     pub fn load(argument: &PipelineArgument) -> Result<Self, Trouble> {
         let now = Timestamp::now();
         let (file, bytes) = read(&argument.pipeline)?;
@@ -32,7 +32,7 @@ impl Ready {
             Ok(text) => text,
             Err(error) => {
                 let source = SourceText::new(file, error.into_bytes());
-                return Err(check(&source, &params, now)
+                return Err(check(&source, &params, now, None)
                     .err()
                     .unwrap_or_else(|| Trouble::usage("not UTF-8")));
             }
@@ -54,6 +54,12 @@ impl Ready {
         }
     }
 
+    /// Refuses steps in pools that the config does not declare.
+    pub fn check_pools(&self, pools: BTreeSet<String>) -> Result<(), Trouble> {
+        let Definition { params, at, .. } = &self.definition;
+        check(&self.definition.source(), params, *at, Some(pools)).map(drop)
+    }
+
     /// Prints what is probably not meant as it is written.
     pub fn warn(&self) {
         let Ok(loaded) = self.definition.load(self.interval, None) else { return };
@@ -68,9 +74,10 @@ pub fn check(
     source: &SourceText,
     params: &BTreeMap<String, String>,
     now: Timestamp,
+    pools: Option<BTreeSet<String>>,
 ) -> Result<Vec<String>, Trouble> {
     let interval = Interval { start: now, end: now };
-    let context = noctule_spec::Context { params: params.clone(), interval, run: None, now, pools: None };
+    let context = noctule_spec::Context { params: params.clone(), interval, run: None, now, pools };
     match noctule_spec::load(source, &context) {
         Ok(loaded) => Ok(loaded.warnings.iter().map(|warning| warning.render(source, style())).collect()),
         Err(diagnostics) => Err(refused(&diagnostics, source)),

@@ -6,16 +6,22 @@ use serde_json::json;
 
 use crate::cli::{Check, Global};
 use crate::exit::Exit;
+use crate::home::Home;
 use crate::pipeline;
 use crate::report::Trouble;
 
 pub fn run(arguments: &Check, global: &Global) -> Result<Exit, Trouble> {
     let params = pipeline::params(&arguments.params)?;
+    // Which pools there are is only known with the config.
+    let pools = match &global.config {
+        Some(config) => Some(Home::find(Some(config))?.pools()),
+        None => None,
+    };
     let mut exit = Exit::Done;
     let mut documents = Vec::new();
     for path in &arguments.pipelines {
         let checked = pipeline::read(path).and_then(|(name, bytes)| {
-            pipeline::check(&SourceText::new(name, bytes), &params, Timestamp::now())
+            pipeline::check(&SourceText::new(name, bytes), &params, Timestamp::now(), pools.clone())
         });
         let file = path.display().to_string();
         match checked {

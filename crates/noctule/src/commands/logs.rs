@@ -1,46 +1,119 @@
 //! `noctule logs`: what the attempts of a run wrote.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use noctule_artifacts::{AttemptNumber, RunId, StepName, layout};
+use noctule_artifacts::{AttemptNumber, RunId, StepName};
 use noctule_controller::Controller;
-use noctule_launcher::AttemptKey;
-use noctule_launcher::log::{self, Follow};
 
 use crate::cli::{Global, Logs};
+use crate::documents::run::{self, RunDocument};
+use crate::documents::{find_run, log};
 use crate::exit::Exit;
-use crate::report::Trouble;
+use crate::place::Place;
+use crate::remote::{Ask, Remote};
+use crate::report::{Code, Trouble};
+use crate::server::routes::runs::NEXT;
+
+/// How much is read at a time.
+const PIECE: u64 = 1 << 20;
+const LOOK: Duration = Duration::from_millis(300);
 
 pub async fn run(arguments: &Logs, global: &Global) -> Result<Exit, Trouble> {
-    let open = super::open_existing(global).await?;
-    let controller = &open.controller;
-    let id = super::find_run(&controller.store, &arguments.run).await?;
-    let (_, run) = controller.fold(&id).await?;
-    if let Some(step) = &arguments.step
-        && run.step(step).is_none()
-    {
-        let names: Vec<_> = run.steps().iter().map(|step| step.plan().name.to_string()).collect();
-        return Err(Trouble::usage(format!("run {id} has no step `{step}`; it has: {}", names.join(", "))));
-    }
-    if arguments.follow {
-        return follow(controller, &id, arguments.step.as_ref()).await;
-    }
-    let mut shown = false;
-    for step in
-        run.steps().iter().filter(|s| arguments.step.as_ref().is_none_or(|wanted| *wanted == s.plan().name))
-    {
-        let number = arguments.attempt.or_else(|| step.attempts().last().map(|attempt| attempt.number));
-        let Some(number) = number else { continue };
-        let Some(text) = whole(controller, &id, &step.plan().name, number).await? else { continue };
-        if arguments.step.is_none() {
-            println!("== {} attempt {number}", step.plan().name);
+    let source = match Place::of(global).await? {
+        Place::Here(open) => {
+            let id = find_run(&open.controller.store, &arguments.run).await?;
+            Source { from: From::Here(Box::new(open.controller)), run: id }
         }
-        shown = true;
-        std::io::stdout()
-            .write_all(&text)
-            .map_err(|error| Trouble::own(format!("writing the log: {error}")))?;
+        Place::There(remote) => {
+            let document: RunDocument = remote.get(Ask::at(&["runs", &arguments.run])).await?;
+            Source { from: From::There(remote), run: document.run }
+        }
+    };
+    let document = source.document().await?;
+    if let Some(step) = &arguments.step
+        && !document.steps.iter().any(|known| known.step == *step)
+    {
+        let names: Vec<_> = document.steps.iter().map(|step| step.step.to_string()).collect();
+        let message = format!("run {} has no step `{step}`; it has: {}", document.run, names.join(", "));
+        return Err(Trouble::coded(Code::NoSuchStep, message));
+    }
+    match arguments.follow {
+        true => follow(&source, arguments.step.as_ref()).await,
+        false => print(&source, &document, arguments).await,
+    }
+}
+
+/// Where logs are read.
+struct Source {
+    from: From,
+    run: RunId,
+}
+
+enum From {
+    Here(Box<Controller>),
+    There(Remote),
+}
+
+impl Source {
+    async fn document(&self) -> Result<RunDocument, Trouble> {
+        match &self.from {
+            From::Here(controller) => run::gather(controller, &self.run).await,
+            From::There(remote) => remote.get(Ask::at(&["runs", self.run.as_str()])).await,
+        }
+    }
+
+    /// A piece of an attempt's log, and where the next begins; `None` when it has left none.
+    async fn piece(
+        &self,
+        step: &StepName,
+        attempt: AttemptNumber,
+        offset: u64,
+    ) -> Result<Option<(Vec<u8>, u64)>, Trouble> {
+        match &self.from {
+            From::Here(controller) => {
+                let from = i64::try_from(offset).unwrap_or(i64::MAX);
+                let piece = log::piece(controller, &self.run, step, attempt, from, PIECE).await?;
+                Ok(piece.map(|piece| (piece.bytes, piece.next)))
+            }
+            From::There(remote) => {
+                let number = attempt.to_string();
+                let path =
+                    ["runs", self.run.as_str(), "steps", step.as_str(), "attempts", number.as_str(), "log"];
+                match remote.bytes(Ask::at(&path).with("offset", offset), NEXT).await {
+                    Ok((bytes, next)) => {
+                        let told = next.and_then(|next| next.parse().ok());
+                        let next = told.unwrap_or(offset + bytes.len() as u64);
+                        Ok(Some((bytes, next)))
+                    }
+                    Err(trouble) if trouble.code == Code::NoSuchLog => Ok(None),
+                    Err(trouble) => Err(trouble),
+                }
+            }
+        }
+    }
+}
+
+async fn print(source: &Source, document: &RunDocument, arguments: &Logs) -> Result<Exit, Trouble> {
+    let mut shown = false;
+    let wanted = |step: &StepName| arguments.step.as_ref().is_none_or(|wanted| wanted == step);
+    for step in document.steps.iter().filter(|step| wanted(&step.step)) {
+        let last = step.attempts.last().map(|attempt| AttemptNumber(attempt.attempt));
+        let Some(number) = arguments.attempt.or(last) else { continue };
+        let mut offset = 0;
+        while let Some((bytes, next)) = source.piece(&step.step, number, offset).await? {
+            if offset == 0 && arguments.step.is_none() {
+                println!("== {} attempt {number}", step.step);
+            }
+            shown = true;
+            std::io::stdout()
+                .write_all(&bytes)
+                .map_err(|error| Trouble::own(format!("writing the log: {error}")))?;
+            if bytes.is_empty() {
+                break;
+            }
+            offset = next;
+        }
     }
     if !shown {
         anstream::eprintln!("nothing was written: steps that were reused or skipped have no log");
@@ -48,74 +121,61 @@ pub async fn run(arguments: &Logs, global: &Global) -> Result<Exit, Trouble> {
     Ok(Exit::Done)
 }
 
-/// The file that an attempt's log is in, while it is on this machine.
-fn file(controller: &Controller, run: &RunId, step: &StepName, attempt: AttemptNumber) -> Option<PathBuf> {
-    let key = AttemptKey { run: run.clone(), step: step.clone(), attempt };
-    let live = controller.launcher.log_file(&key).filter(|path| path.exists());
-    live.or_else(|| controller.depot.log_file(&layout::attempt_log(run, step, attempt)).ok().flatten())
-}
-
-async fn whole(
-    controller: &Controller,
-    run: &RunId,
-    step: &StepName,
+/// A log that is followed.
+struct Followed {
+    step: StepName,
     attempt: AttemptNumber,
-) -> Result<Option<Vec<u8>>, Trouble> {
-    if let Some(path) = file(controller, run, step, attempt) {
-        return match std::fs::read(&path) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Trouble::file("read", &path, error)),
-        };
-    }
-    match controller.depot.read(&layout::attempt_log(run, step, attempt)).await {
-        Ok(text) => Ok(Some(text.to_vec())),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// The last lines of an attempt's log, fit for a terminal.
-pub fn last_lines(
-    controller: &Controller,
-    run: &RunId,
-    step: &StepName,
-    attempt: AttemptNumber,
-    count: usize,
-) -> Vec<String> {
-    let path = file(controller, run, step, attempt);
-    path.and_then(|path| log::last_lines(&path, count).ok()).unwrap_or_default()
+    at: u64,
+    /// The beginning of a line whose end has not come.
+    rest: Vec<u8>,
 }
 
 /// Prints what attempts write until the run has ended.
-async fn follow(controller: &Controller, id: &RunId, wanted: Option<&StepName>) -> Result<Exit, Trouble> {
-    let mut open: Vec<(StepName, AttemptNumber, Follow)> = Vec::new();
+async fn follow(source: &Source, wanted: Option<&StepName>) -> Result<Exit, Trouble> {
+    let mut open: Vec<Followed> = Vec::new();
     loop {
-        let (_, run) = controller.fold(id).await?;
-        for step in run.steps().iter().filter(|step| wanted.is_none_or(|wanted| *wanted == step.plan().name))
-        {
-            for attempt in step.attempts() {
-                let known = open
-                    .iter()
-                    .any(|(name, number, _)| *name == step.plan().name && *number == attempt.number);
-                if known {
-                    continue;
-                }
-                if let Some(path) = file(controller, id, &step.plan().name, attempt.number) {
-                    open.push((step.plan().name.clone(), attempt.number, Follow::new(path)));
+        let document = source.document().await?;
+        let ended = document.ended.is_some();
+        for step in document.steps.iter().filter(|step| wanted.is_none_or(|wanted| *wanted == step.step)) {
+            for attempt in &step.attempts {
+                let attempt = AttemptNumber(attempt.attempt);
+                if !open.iter().any(|log| log.step == step.step && log.attempt == attempt) {
+                    open.push(Followed { step: step.step.clone(), attempt, at: 0, rest: Vec::new() });
                 }
             }
         }
-        for (step, number, follow) in &mut open {
-            let text =
-                follow.read_new().map_err(|error| Trouble::own(format!("the log of {step}: {error}")))?;
-            for line in String::from_utf8_lossy(&text).lines() {
-                println!("{step}/{number}  {}", log::presentable(line));
-            }
+        for log in &mut open {
+            log.print_new(source, ended).await?;
         }
-        if run.ended().is_some() {
+        if ended {
             return Ok(Exit::Done);
         }
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+impl Followed {
+    async fn print_new(&mut self, source: &Source, is_last: bool) -> Result<(), Trouble> {
+        while let Some((bytes, next)) = source.piece(&self.step, self.attempt, self.at).await? {
+            if bytes.is_empty() {
+                break;
+            }
+            self.at = next;
+            self.rest.extend(bytes);
+            let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            let lines: Vec<u8> = self.rest.drain(..whole).collect();
+            self.print(&lines);
+        }
+        if is_last {
+            let rest = std::mem::take(&mut self.rest);
+            self.print(&rest);
+        }
+        Ok(())
+    }
+
+    fn print(&self, bytes: &[u8]) {
+        for line in String::from_utf8_lossy(bytes).lines() {
+            println!("{}/{}  {}", self.step, self.attempt, noctule_launcher::log::presentable(line));
+        }
     }
 }

@@ -14,7 +14,7 @@ pub async fn run(arguments: &Prune, global: &Global) -> Result<Exit, Trouble> {
         .keep
         .parse()
         .map_err(|error| Trouble::usage(format!("`--keep {}` is no span: {error}", arguments.keep)))?;
-    let open = super::open_existing(global).await?;
+    let open = crate::place::open_existing(global).await?;
     let now = Timestamp::now();
     let keep = SignedDuration::from_secs(i64::try_from(keep.seconds()).unwrap_or(i64::MAX / 4));
     let unused_since = now.checked_sub(keep).unwrap_or(Timestamp::MIN);

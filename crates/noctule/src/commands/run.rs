@@ -1,25 +1,43 @@
-//! `noctule run`: a pipeline here and now, with live progress; and what `resume` shares with it.
+//! `noctule run`: a pipeline here and now, with live progress; with a server, one that it has loaded.
 
-use noctule_artifacts::RunId;
+use noctule_artifacts::{PipelineName, RunId};
 use noctule_controller::plan::run_plan;
 use noctule_controller::{Cancel, Controller, Drive, Seen, Watch};
 use noctule_engine::StepState;
 use noctule_spec::Pipeline;
 use rand::Rng;
+use serde_json::json;
 use tokio::sync::mpsc;
 
+use crate::acts;
 use crate::cli::{Global, Run};
+use crate::documents::changed::BegunDocument;
+use crate::documents::log;
+use crate::documents::run::{self, RunDocument, StepDocument};
 use crate::exit::Exit;
 use crate::home::{Home, Open};
-use crate::pipeline::Ready;
+use crate::pages;
+use crate::pipeline::{self, Ready};
+use crate::remote::{Ask, Remote};
 use crate::report::Trouble;
-use crate::summary::Summary;
 use crate::terminal::progress::{Progress, Sight};
 use crate::terminal::style::{QUIET, paint};
 
 pub async fn run(arguments: &Run, global: &Global) -> Result<Exit, Trouble> {
-    let ready = Ready::load(&arguments.pipeline)?;
+    match &global.server {
+        Some(address) => there(&Remote::new(address, global)?, arguments, global).await,
+        None => here(arguments, global).await,
+    }
+}
+
+async fn here(arguments: &Run, global: &Global) -> Result<Exit, Trouble> {
+    if arguments.detach {
+        return Err(Trouble::usage("`--detach` is for runs of a server: here the run is this command's own"));
+    }
+    let mut ready = Ready::load(&arguments.pipeline)?;
     ready.warn();
+    ready.definition.by = Some(acts::person());
+    ready.definition.why = arguments.why.clone();
     let home = Home::find(global.config.as_deref())?;
     let Open { controller, observations } = home.open().await?;
 
@@ -27,19 +45,52 @@ pub async fn run(arguments: &Run, global: &Global) -> Result<Exit, Trouble> {
     let id = RunId::from_random((u128::from(random.next_u64()) << 64) | u128::from(random.next_u64()));
     let parallel = arguments.parallel.or(home.config.parallel).unwrap_or(controller.machine.threads);
     let ready = Ready::of(ready.definition, Some(id.clone()))?;
+    ready.check_pools(home.pools())?;
     let plan = run_plan(&ready.pipeline, id.clone(), random.next_u64(), parallel, ready.interval);
     let (watch, seen) = Watch::channel();
-    let drive = controller.create(&ready.definition, ready.pipeline, plan, observations, watch).await?;
+    let who = acts::who(arguments.why.as_deref());
+    let name = ready.pipeline.name.clone();
+    let begin =
+        async { Ok(controller.create(&ready.definition, ready.pipeline, plan, observations, watch).await?) };
+    let about = format!("{name} as {id}");
+    let drive = acts::audited(&controller.store, &who, "run.begin", &about, begin).await?;
     if !global.json {
-        anstream::eprintln!(
-            "run {id} of {}, for {} to {}",
-            drive.pipeline().name,
-            ready.interval.start,
-            ready.interval.end
-        );
+        anstream::eprintln!("run {id} of {name}, for {} to {}", ready.interval.start, ready.interval.end);
         not_acted_upon(drive.pipeline());
     }
     finish(&controller, drive, seen, global).await
+}
+
+async fn there(remote: &Remote, arguments: &Run, global: &Global) -> Result<Exit, Trouble> {
+    let named = arguments.pipeline.pipeline.to_string_lossy();
+    let name: PipelineName = named.parse().map_err(|_| {
+        Trouble::usage(format!(
+            "`{named}` is no name of a pipeline: with a server, name one that it has loaded (`noctule pipelines` lists \
+             them)"
+        ))
+    })?;
+    if arguments.parallel.is_some() {
+        return Err(Trouble::usage(
+            "`--parallel` is for runs here: the server's config says how many steps go side by side",
+        ));
+    }
+    let body = json!({
+        "params": pipeline::params(&arguments.pipeline.params)?,
+        "at": arguments.pipeline.at,
+        "why": arguments.why,
+    });
+    let begun: BegunDocument = remote.post(Ask::at(&["pipelines", name.as_str(), "runs"]), &body).await?;
+    if arguments.detach {
+        match global.json {
+            true => super::print_json(&begun),
+            false => println!("{}", begun.run),
+        }
+        return Ok(Exit::Done);
+    }
+    if !global.json {
+        anstream::eprintln!("run {} of {} on the server", begun.run, begun.pipeline);
+    }
+    super::take_up::follow(remote, &begun.run, 0, global).await
 }
 
 /// Says what the file asks for and a run by hand does not do.
@@ -82,12 +133,12 @@ pub async fn finish(
     // The watch ends with the drive, so that everything told has been shown before the closing page.
     let _ = screen.await;
     let ended = ended?;
-    let summary = Summary::of(controller, ended.run).await?;
+    let document = run::gather_from(controller, &ended.run).await?;
     if global.json {
-        super::print_json(&summary.to_json());
+        super::print_json(&document);
     } else {
-        failed_logs(controller, &summary);
-        anstream::eprintln!("\n{}", summary.to_text());
+        failed_logs(controller, &document).await;
+        anstream::eprintln!("\n{}", pages::run::page(&document));
     }
     for owed in &ended.owed {
         anstream::eprintln!(
@@ -96,7 +147,7 @@ pub async fn finish(
             owed.error
         );
     }
-    Ok(summary.exit())
+    Ok(run::exit_of(ended.status))
 }
 
 fn show(progress: &mut Progress, seen: &Seen) {
@@ -116,29 +167,38 @@ fn show(progress: &mut Progress, seen: &Seen) {
     }
 }
 
+/// How much of a failed step's log is looked at for its last lines.
+pub const TAIL: u64 = 64 * 1024;
+const LINES: usize = 20;
+
 /// The last lines of what failed steps wrote.
-fn failed_logs(controller: &Controller, summary: &Summary) {
-    for step in summary.run.steps() {
-        if step.state().word() != "failed" {
-            continue;
+async fn failed_logs(controller: &Controller, document: &RunDocument) {
+    for (step, attempt) in failed(document) {
+        let number = noctule_artifacts::AttemptNumber(attempt);
+        let tail = -i64::try_from(TAIL).expect("it is small");
+        if let Ok(Some(piece)) = log::piece(controller, &document.run, &step.step, number, tail, TAIL).await {
+            print_tail(step, attempt, &piece.bytes, piece.size > TAIL);
         }
-        let Some(attempt) = step.attempts().last() else { continue };
-        let lines = super::logs::last_lines(
-            controller,
-            &summary.run.plan().run,
-            &step.plan().name,
-            attempt.number,
-            20,
-        );
-        if !lines.is_empty() {
-            anstream::eprintln!(
-                "\n{}",
-                paint(QUIET, format!("last lines of {}, attempt {}:", step.plan().name, attempt.number))
-            );
-            for line in lines {
-                anstream::eprintln!("  {line}");
-            }
-        }
+    }
+}
+
+/// The steps that failed, each with its last attempt.
+pub fn failed(document: &RunDocument) -> impl Iterator<Item = (&StepDocument, u32)> {
+    let failed = document.steps.iter().filter(|step| step.state == "failed");
+    failed.filter_map(|step| Some((step, step.attempts.last()?.attempt)))
+}
+
+pub fn print_tail(step: &StepDocument, attempt: u32, tail: &[u8], is_cut: bool) {
+    let text = String::from_utf8_lossy(tail);
+    let lines: Vec<&str> = text.lines().collect();
+    // The first line is the end of one unless the log began there; alone, it is better than nothing.
+    let whole = if is_cut && lines.len() > 1 { &lines[1..] } else { &lines[..] };
+    if whole.is_empty() {
+        return;
+    }
+    anstream::eprintln!("\n{}", paint(QUIET, format!("last lines of {}, attempt {attempt}:", step.step)));
+    for line in &whole[whole.len().saturating_sub(LINES)..] {
+        anstream::eprintln!("  {}", noctule_launcher::log::presentable(line));
     }
 }
 
@@ -161,7 +221,7 @@ fn interrupts() -> mpsc::UnboundedReceiver<Cancel> {
             if !at_once {
                 anstream::eprintln!("stopping in order; once more to stop at once");
             }
-            if sender.send(Cancel { by: super::person(), at_once }).is_err() {
+            if sender.send(Cancel { by: acts::person(), at_once }).is_err() {
                 return;
             }
         }

@@ -1,44 +1,44 @@
 //! `noctule show`: one run.
 
-use serde_json::{Value, json};
-
 use crate::cli::{Global, RunArgument};
+use crate::documents::find_run;
+use crate::documents::run::{self, GateDocument, RunDocument};
 use crate::exit::Exit;
-use crate::report::Trouble;
-use crate::summary::Summary;
+use crate::pages;
+use crate::place::Place;
+use crate::remote::Ask;
+use crate::report::{Code, Trouble};
 
 pub async fn run(arguments: &RunArgument, global: &Global) -> Result<Exit, Trouble> {
-    let open = super::open_existing(global).await?;
-    let id = super::find_run(&open.controller.store, &arguments.run).await?;
-    let (_, run) = open.controller.fold(&id).await?;
-    let notes = open.controller.store.notes(&id).await?;
-    let driver = noctule_controller::drive::driver(&open.controller, &id).await?;
-    let summary = Summary::of(&open.controller, run).await?;
-    if global.json {
-        let mut document = summary.to_json();
-        if let Value::Object(map) = &mut document {
-            let notes: Vec<_> = notes
-                .iter()
-                .map(|note| json!({"step": note.step, "at": note.at, "text": note.text}))
-                .collect();
-            map.insert("notes".to_owned(), json!(notes));
-            map.insert("driven_by".to_owned(), json!(driver));
+    let place = Place::of(global).await?;
+    let document: RunDocument = match &place {
+        Place::Here(open) => {
+            let id = find_run(&open.controller.store, &arguments.run).await?;
+            run::gather(&open.controller, &id).await?
         }
+        Place::There(remote) => remote.get(Ask::at(&["runs", &arguments.run])).await?,
+    };
+    if global.json {
         super::print_json(&document);
         return Ok(Exit::Done);
     }
-    anstream::println!("{}", summary.to_text());
-    if summary.run.ended().is_none() {
-        match driver {
-            Some(driver) => println!("Driven by {driver}."),
-            None => println!("Nobody drives it: `noctule resume {id}` goes on with it."),
+    anstream::println!("{}", pages::run::page(&document));
+    for line in pages::run::below(&document) {
+        println!("{line}");
+    }
+    if document.verdict.is_none() {
+        return Ok(Exit::Done);
+    }
+    let report = match &place {
+        Place::Here(open) => run::gate_report(&open.controller, &document.run).await,
+        Place::There(remote) => {
+            remote.get::<GateDocument>(Ask::at(&["runs", document.run.as_str(), "gate"])).await
         }
-    }
-    for note in notes {
-        println!("{}", note.text);
-    }
-    if let Some(report) = summary.gate_report(&open.controller).await? {
-        println!("\n{}", report.trim_end());
+    };
+    match report {
+        Ok(gate) => println!("\n{}", gate.report.trim_end()),
+        Err(trouble) if trouble.code == Code::NoSuchReport => {}
+        Err(trouble) => return Err(trouble),
     }
     Ok(Exit::Done)
 }

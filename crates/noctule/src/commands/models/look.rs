@@ -2,33 +2,29 @@
 
 use noctule_artifacts::version::PromotedBy;
 use noctule_artifacts::{ModelName, VersionNumber};
-use noctule_controller::Controller;
 use serde_json::json;
 
 use crate::cli::Global;
 use crate::commands::print_json;
+use crate::documents::models::{self, HistoryDocument, ModelsDocument, VerifiedDocument, VersionDocument};
 use crate::exit::Exit;
+use crate::place::Place;
+use crate::remote::Ask;
 use crate::report::Trouble;
 use crate::terminal::style::{BAD, GOOD, paint};
 use crate::terminal::{amounts, table};
 
-pub async fn list(controller: &Controller, global: &Global) -> Result<Exit, Trouble> {
-    let models = controller.store.models().await?;
+async fn listed(place: &Place) -> Result<ModelsDocument, Trouble> {
+    match place {
+        Place::Here(open) => models::list(&open.controller).await,
+        Place::There(remote) => remote.get(Ask::at(&["models"])).await,
+    }
+}
+
+pub async fn list(place: &Place, global: &Global) -> Result<Exit, Trouble> {
+    let models = listed(place).await?.models;
     if global.json {
-        let rows: Vec<_> = models
-            .iter()
-            .map(|row| {
-                let aliases: serde_json::Map<_, _> = row
-                    .aliases
-                    .iter()
-                    .map(|(alias, state)| {
-                        (alias.to_string(), json!({"version": state.version, "pinned": state.pinned}))
-                    })
-                    .collect();
-                json!({"model": row.model, "versions": row.versions, "aliases": aliases})
-            })
-            .collect();
-        print_json(&json!(rows));
+        print_json(&models);
         return Ok(Exit::Done);
     }
     let mut page = table::table(&["MODEL", ">VERSIONS", "ALIASES"]);
@@ -47,33 +43,24 @@ pub async fn list(controller: &Controller, global: &Global) -> Result<Exit, Trou
 }
 
 pub async fn show(
-    controller: &Controller,
+    place: &Place,
     model: &ModelName,
     version: Option<VersionNumber>,
     global: &Global,
 ) -> Result<Exit, Trouble> {
-    let versions = controller.store.versions(model).await?;
-    let shown = match version {
-        Some(version) => controller.store.version(model, version).await?,
-        None => {
-            versions.last().cloned().ok_or_else(|| Trouble::usage(format!("{model} has no version yet")))?
+    let document: VersionDocument = match place {
+        Place::Here(open) => models::version(&open.controller, model, version).await?,
+        Place::There(remote) => {
+            let number = version.map_or("last".to_owned(), |version| version.to_string());
+            remote.get(Ask::at(&["models", model.as_str(), "versions", &number])).await?
         }
-    };
-    let manifest = controller.depot.version(model, shown.number).await?;
-    let card = match manifest.files.iter().find(|file| file.name.ends_with("card.json")) {
-        Some(entry) => {
-            let path = controller.depot.fetch_version(&manifest, entry).await?;
-            std::fs::read(&path)
-                .ok()
-                .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
-        }
-        None => None,
     };
     if global.json {
-        print_json(&json!({"version": manifest, "card": card, "versions": versions.len()}));
+        print_json(&document);
         return Ok(Exit::Done);
     }
-    println!("{model} version {} of {}", shown.number, versions.len());
+    let shown = &document.version;
+    println!("{model} version {} of {}", shown.version, document.versions);
     println!("  digest    {}", shown.digest);
     println!("  made by   run {} of {}, step {}", shown.run, shown.pipeline, shown.step);
     println!(
@@ -81,24 +68,26 @@ pub async fn show(
         shown.gate.map_or("none: brought in by import".to_owned(), |gate| gate.to_string())
     );
     println!("  created   {}", shown.created);
-    for file in &manifest.files {
+    for file in &shown.files {
         println!("  file      {}  {}", file.name, amounts::bytes(file.size));
     }
-    if let Some(card) = card {
-        println!("{}", serde_json::to_string_pretty(&card).expect("a card has only text keys"));
+    if let Some(card) = &document.card {
+        println!("{}", serde_json::to_string_pretty(card).expect("a card has only text keys"));
     }
     Ok(Exit::Done)
 }
 
-pub async fn history(controller: &Controller, model: &ModelName, global: &Global) -> Result<Exit, Trouble> {
-    let rows = controller.store.promotions(model).await?;
+pub async fn history(place: &Place, model: &ModelName, global: &Global) -> Result<Exit, Trouble> {
+    let document: HistoryDocument = match place {
+        Place::Here(open) => models::history(&open.controller, model).await?,
+        Place::There(remote) => remote.get(Ask::at(&["models", model.as_str(), "history"])).await?,
+    };
     if global.json {
-        let rows: Vec<_> = rows.iter().map(noctule_registry::Promotion::to_record).collect();
-        print_json(&json!(rows));
+        print_json(&document.promotions);
         return Ok(Exit::Done);
     }
     let mut page = table::table(&[">NO", "ALIAS", ">FROM", ">TO", "AT", "BY", "WHY"]);
-    for row in rows {
+    for row in document.promotions {
         let (by, why) = match &row.by {
             PromotedBy::Run { run, gate } => (format!("run {run}"), format!("gate {}", gate.short())),
             PromotedBy::Person { name, reason } => (name.clone(), reason.clone()),
@@ -117,49 +106,31 @@ pub async fn history(controller: &Controller, model: &ModelName, global: &Global
     Ok(Exit::Done)
 }
 
-pub async fn verify(
-    controller: &Controller,
-    model: Option<&ModelName>,
-    global: &Global,
-) -> Result<Exit, Trouble> {
+pub async fn verify(place: &Place, model: Option<&ModelName>, global: &Global) -> Result<Exit, Trouble> {
     let models = match model {
         Some(model) => vec![model.clone()],
-        None => controller.store.models().await?.into_iter().map(|row| row.model).collect(),
+        None => listed(place).await?.models.into_iter().map(|row| row.model).collect(),
     };
-    let mut findings = Vec::new();
+    let mut verified = Vec::new();
     for model in &models {
-        for version in controller.store.versions(model).await? {
-            let faults = match controller.depot.version(model, version.number).await {
-                Ok(manifest) if manifest.digest != version.digest => {
-                    vec![format!(
-                        "its manifest names {}, and the registry {}",
-                        manifest.digest, version.digest
-                    )]
-                }
-                Ok(manifest) => {
-                    let faults = controller.depot.verify_version(&manifest).await?;
-                    faults.into_iter().map(|fault| fault.error.to_string()).collect()
-                }
-                Err(error) => vec![error.to_string()],
-            };
-            findings.push((model.clone(), version.number, faults));
-        }
+        let document: VerifiedDocument = match place {
+            Place::Here(open) => models::verify(&open.controller, model).await?,
+            Place::There(remote) => {
+                remote.post_patiently(Ask::at(&["models", model.as_str(), "verify"]), &json!({})).await?
+            }
+        };
+        verified.extend(document.versions);
     }
-    let bad = findings.iter().filter(|(_, _, faults)| !faults.is_empty()).count();
     if global.json {
-        let rows: Vec<_> = findings
-            .iter()
-            .map(|(model, version, faults)| json!({"model": model, "version": version, "good": faults.is_empty(), "faults": faults}))
-            .collect();
-        print_json(&json!(rows));
+        print_json(&verified);
     } else {
-        for (model, version, faults) in &findings {
-            let word = if faults.is_empty() { paint(GOOD, "good") } else { paint(BAD, "bad ") };
-            anstream::println!("{word}  {model} version {version}");
-            for fault in faults {
+        for row in &verified {
+            let word = if row.good { paint(GOOD, "good") } else { paint(BAD, "bad ") };
+            anstream::println!("{word}  {} version {}", row.model, row.version);
+            for fault in &row.faults {
                 println!("      {fault}");
             }
         }
     }
-    Ok(if bad == 0 { Exit::Done } else { Exit::OwnTrouble })
+    Ok(if verified.iter().all(|row| row.good) { Exit::Done } else { Exit::OwnTrouble })
 }
