@@ -6,6 +6,8 @@ mod lab;
 mod models;
 mod primitives;
 mod s3;
+#[path = "../../../../tests/support/skip.rs"]
+mod skip;
 
 /// Makes a test of each function for each kind of store.
 macro_rules! on_every_store {

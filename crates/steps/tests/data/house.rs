@@ -174,18 +174,3 @@ pub fn metric(committed: &Committed, name: &str) -> f64 {
     let metrics = &committed.manifest.record.metrics;
     *metrics.get(name).unwrap_or_else(|| panic!("no metric `{name}` among {metrics:?}"))
 }
-
-/// The MovieLens files, where they are; `None` is told as a skip by the test's name.
-pub fn movielens(test: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("skipped: {test} needs the MovieLens files in ../shared/data");
-    if let Some(list) = std::env::var_os("NOCTULE_SKIPS") {
-        use std::io::Write;
-        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(list).unwrap();
-        writeln!(file, "{test}").unwrap();
-    }
-    None
-}

@@ -2,5 +2,9 @@
 
 mod chain;
 mod lab;
+#[path = "../../../../tests/support/python.rs"]
+mod python;
 mod ranking;
 mod shell;
+#[path = "../../../../tests/support/skip.rs"]
+mod skip;
