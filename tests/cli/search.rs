@@ -42,7 +42,8 @@ fn search(house: &House) -> Option<Finished> {
 /// The manifests of all steps of this name: which pipeline ran them, on what.
 fn records(house: &House, step: &str) -> Vec<Value> {
     let runs = house.path().join("state/store/runs");
-    let manifests = runs.read_dir().unwrap().map(|run| run.unwrap().path().join(step).join("1/manifest.json"));
+    let manifests =
+        runs.read_dir().unwrap().map(|run| run.unwrap().path().join(step).join("1/manifest.json"));
     let read = manifests.filter_map(|manifest| std::fs::read(manifest).ok());
     read.map(|bytes| serde_json::from_slice::<Value>(&bytes).unwrap()["record"].take()).collect()
 }

@@ -6,6 +6,8 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from table import words
+
 HERE = Path(__file__).parent
 DAGS = HERE.parents[2] / "dags"
 
@@ -67,7 +69,7 @@ class Noctule:
             **figures["model"],
             "popularity": figures["popularity"]["mean"],
         }
-        print(f"  {setting}: epoch {row['epoch']}, {self.protocol.metric} {row['mean']:.4f}", file=sys.stderr)
+        print(f"  {words(setting.document())}: epoch {row['epoch']}, {self.protocol.metric} {row['mean']:.4f}", file=sys.stderr)
         return row
 
     def test(self, setting):

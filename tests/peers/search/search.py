@@ -46,6 +46,13 @@ def answer(given, noctule):
     }
 
 
+def written(found):
+    """As JSON, a setting tried to a line."""
+    rows = ",\n".join(f"  {json.dumps(row)}" for row in found["validation"])
+    parts = [f" {json.dumps(name)}: {json.dumps(of)}" for name, of in found.items() if name != "validation"]
+    return "{\n" + ",\n".join([*parts, f' "validation": [\n{rows}\n ]']) + "\n}\n"
+
+
 def main():
     given = arguments()
     protocol = PROTOCOLS[given.protocol]
@@ -60,7 +67,7 @@ def main():
             found = answer(given, Noctule(given.noctule.resolve(), given.source, protocol, state))
         kept.parent.mkdir(parents=True, exist_ok=True)
         half = kept.with_suffix(".half")
-        half.write_text(json.dumps(found, indent=1) + "\n")
+        half.write_text(written(found))
         os.replace(half, kept)
     print_test(protocol, found, REFERENCE.get((given.data, given.protocol), {}))
 
