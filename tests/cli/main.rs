@@ -9,5 +9,6 @@ mod models;
 mod movielens;
 mod nightly;
 mod own_trainer;
+mod search;
 mod shop;
 mod together;
