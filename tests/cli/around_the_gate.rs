@@ -41,8 +41,16 @@ struct Paused<'a> {
 impl<'a> Paused<'a> {
     fn begin(house: &'a House, train: &str) -> Self {
         let (here, go) = (house.path().join("here"), house.path().join("go"));
+        // It ends by itself when a test fails meanwhile and nobody lets it go on.
+        let wait = "for i in $(seq 2400); do test -e";
         let pause = format!(
-            "  pause:\n    uses: shell\n    needs: [gate]\n    with: {{command: \"touch {}; until [ -e {} ]; do sleep 0.05; done\"}}\n  publish:\n    needs: [pause]\n",
+            r#"  pause:
+    uses: shell
+    needs: [gate]
+    with: {{command: "touch {}; {wait} {} && exit 0; sleep 0.05; done; exit 1"}}
+  publish:
+    needs: [pause]
+"#,
             here.display(),
             go.display()
         );
