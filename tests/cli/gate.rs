@@ -8,7 +8,7 @@ use crate::house::House;
 use crate::shop::{BEATS_POPULARITY, TRAIN, night, nightly, short, states, step, words};
 
 /// Every file below a folder with its bytes.
-fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(folder) = open.pop() {
