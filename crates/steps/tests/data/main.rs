@@ -5,5 +5,6 @@ mod extract;
 mod filter;
 mod house;
 mod movielens;
+mod repeats;
 mod same_bytes;
 mod split;
