@@ -3,6 +3,7 @@
 mod bad_input;
 mod crash;
 mod data_stop;
+mod demo_files;
 mod gate;
 mod house;
 mod models;
