@@ -5,6 +5,7 @@ mod artifact;
 mod bad_input;
 mod crash;
 mod data_stop;
+mod demo_files;
 mod faults;
 mod gate;
 mod house;

@@ -5,6 +5,7 @@
 
 mod cli;
 mod commands;
+mod estimate;
 mod exit;
 mod home;
 mod lister;

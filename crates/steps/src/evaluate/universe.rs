@@ -10,6 +10,7 @@ use crate::attempt::Attempt;
 use crate::error::StepError;
 use crate::evaluation::{SplitFound, UniverseFacts};
 use crate::interactions::InteractionTable;
+use crate::memory::{Need, grouped};
 use crate::model::Ids;
 
 /// The users scored and the items ranked. Users are those with a test row, items those with a history row, both in the
@@ -41,15 +42,20 @@ impl Scene {
         let budget = attempt.budget()?;
         let reference = settings.history.to_string();
         let table = attempt.table(&reference).await?;
+        let test = attempt.table(&settings.test.to_string()).await?;
+        let rows = table.rows() + test.rows();
+        Need::new(format!("evaluating with {} rows", grouped(rows)), "keep a shorter history")
+            .and("the rows", InteractionTable::bytes(rows, false))
+            .check(attempt.launch.resources.memory_bytes)?;
         let history = InteractionTable::read(&table, None, "rank by", &budget)?;
-        let table = attempt.table(&settings.test.to_string()).await?;
-        let test = InteractionTable::read(&table, None, "predict", &budget)?;
+        let test = InteractionTable::read(&test, None, "predict", &budget)?;
         let split = super::split_found(super::identity(attempt, &reference)?, &history, &test);
         let scene = Self::new(history, &test, settings, split)?;
         for (name, count) in [
             ("test_users", scene.facts.test_users),
             ("scored_users", scene.facts.scored_users),
             ("candidate_items", scene.facts.candidate_items),
+            ("history_rows", scene.facts.history_rows),
             ("test_rows", scene.facts.test_rows),
             ("dropped_unknown_item", scene.facts.dropped_unknown_item),
         ] {

@@ -1,9 +1,10 @@
 //! `extract`: takes rows out of files, or the synthetic product, into a table.
 //!
 //! A source is read partition by partition, and each partition becomes a part of its own file, which later nights take
-//! over as long as its objects are the same ([`parts`]). With `sql` the parts are tables of a query instead
+//! over as long as its objects are the same ([`parts`]), whatever their window ([`earlier`]). With `sql` the parts are tables of a query instead
 //! ([`query`]). What the data have to look like is judged at the end ([`expect`]).
 
+mod earlier;
 mod expect;
 mod parts;
 mod query;

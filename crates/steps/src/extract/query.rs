@@ -1,6 +1,5 @@
 //! Several sources, joined by a `SELECT`.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt;
@@ -31,14 +30,16 @@ pub(super) async fn run(
 ) -> Result<Read, StepError> {
     let budget = attempt.budget()?;
     let query = Query::new(sql, &budget)?;
-    let mut read = Read { parts: BTreeMap::new(), reused: 0, examples: Vec::new(), result: None };
+    let mut read = Read::default();
     let mut rejected = 0;
     let folder = attempt.draft.spill_folder()?;
     for (name, source) in &settings.sources {
         let window = window_of(attempt, settings, source)?;
         let wanted: Vec<Wanted> = partitions(attempt, settings, source, name)?;
         let total = wanted.len();
-        let outcomes = Reader { settings, source, window, zone }.all(attempt, wanted, total).await?;
+        let outcomes = Reader { settings, source, window, zone, keep_outside: false }
+            .all(attempt, wanted, total)
+            .await?;
         let table = folder.join(format!("table-{name}"));
         std::fs::create_dir_all(&table).map_err(|cause| ExtractError::File {
             doing: "making the folder",
@@ -107,6 +108,7 @@ async fn judge(
         window: if timed { window_before(attempt, settings) } else { None },
         zone: zone.clone(),
         main: folder.join("result-main.parquet"),
+        outside: None,
         rejected: folder.join("result-rejected.parquet"),
         threads: attempt.launch.resources.threads as usize,
     })?)

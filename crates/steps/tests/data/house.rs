@@ -7,6 +7,7 @@ use arrow::util::display::array_value_to_string;
 use noctule_artifacts::launch::{Input, Interval, LastGood, LaunchDocument, Listing, Resources};
 use noctule_artifacts::{AttemptNumber, Fingerprint, OutputName, RegistryId, RunId};
 use noctule_depot::{Committed, Depot, Options};
+use noctule_spec::kinds;
 use noctule_steps::{Emit, StepError, extract};
 use noctule_tables::Table;
 use serde_json::{Value, json};
@@ -96,7 +97,7 @@ impl House {
             step: kind.parse().unwrap(),
             attempt: AttemptNumber(1),
             kind: kind.to_owned(),
-            kind_version: 1,
+            kind_version: version(kind),
             with,
             interval: self.interval,
             timezone: self.timezone.clone(),
@@ -107,7 +108,7 @@ impl House {
             last_good: self.last_good.clone(),
             expectation: None,
             version: None,
-            fingerprint: Fingerprint::of_kind(kind, 1),
+            fingerprint: Fingerprint::of_kind(kind, version(kind)),
             resources: self.resources,
             env: BTreeMap::new(),
         };
@@ -147,6 +148,18 @@ impl House {
         }
         // The folder of a test is another one each time.
         text.replace(&self.folder.path().display().to_string(), "DIR")
+    }
+}
+
+fn version(kind: &str) -> u32 {
+    match kind {
+        "extract" => kinds::extract::VERSION,
+        "filter" => kinds::filter::VERSION,
+        "dedup" => kinds::dedup::VERSION,
+        "split" => kinds::split::VERSION,
+        "train" => kinds::train::VERSION,
+        "evaluate" => kinds::evaluate::VERSION,
+        other => panic!("no test launches {other} here"),
     }
 }
 

@@ -7,6 +7,7 @@ mod extract;
 mod filter;
 mod house;
 mod movielens;
+mod repeats;
 mod same_bytes;
 #[path = "../../../../tests/support/skip.rs"]
 mod skip;

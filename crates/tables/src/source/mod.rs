@@ -21,16 +21,18 @@ mod text;
 mod textual;
 mod time;
 mod typed;
+mod window;
 
 pub use address::{Access, Address};
 pub use columns::{ColumnWish, Kind, Unit};
 pub use error::SourceError;
 pub use fetch::Fetched;
 pub use list::{Wanted, list};
-pub use part::{PartCounts, PartOutcome, PartRequest, read_part};
+pub use part::{PartOutcome, PartRequest, read_part};
 pub use partition::{Grain, Partition};
 pub use rejects::{Reject, rejects_schema};
 pub use sql::{Condition, Query, check_condition};
+pub use window::{PartCounts, Recut, Window, outside_schema, recut};
 
 /// How the objects of a source are written.
 #[derive(Debug, Clone, PartialEq, Eq)]

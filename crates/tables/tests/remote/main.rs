@@ -45,6 +45,7 @@ async fn items(listing: &Listing, access: &Access) -> Result<Vec<i64>, SourceErr
         window: None,
         zone: TimeZone::UTC,
         main: folder.path().join("main.parquet"),
+        outside: None,
         rejected: folder.path().join("rejected.parquet"),
         threads: 1,
     })
