@@ -48,12 +48,16 @@ pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
     let table = attempt.table(&reference).await?;
     let budget = attempt.budget()?;
     let given = attempt.launch.resources.memory_bytes;
-    let bytes = InteractionTable::bytes(table.rows(), settings.weight.is_some());
-    let doing = format!("training on {} rows", grouped(table.rows()));
-    Need::new(doing, "train on fewer rows").and("the rows", bytes).check(given)?;
-    let rows = InteractionTable::read(&table, settings.weight.as_deref(), "train on", &budget)?;
-    need(&settings, sizes(&settings, &rows, attempt.launch.resources.threads), id_bytes(&rows))
+    // What is told of the input comes first, so that nothing is read in vain; then what is found in it.
+    let (users, items) = attempt.told_counts(&reference).await?;
+    let (users, items) = (users.unwrap_or(0), items.unwrap_or(0));
+    let threads = attempt.launch.resources.threads;
+    need(&settings, sizes(&settings, [users, items, table.rows()], threads), 8 * (users + items))
         .check(given)?;
+    let rows = InteractionTable::read(&table, settings.weight.as_deref(), "train on", &budget)?;
+    let found = [rows.users.len() as u64, rows.items.len() as u64, rows.rows() as u64];
+    let id_bytes = rows.users.bytes() + rows.items.bytes();
+    need(&settings, sizes(&settings, found, threads), id_bytes).check(given)?;
     let pairs = Interactions::from_pairs(
         &rows.user_of,
         &rows.item_of,
@@ -88,23 +92,12 @@ pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
     Ok(Outcome::Ok)
 }
 
-fn sizes(settings: &Settings, rows: &InteractionTable, threads: u32) -> Extent {
+fn sizes(settings: &Settings, [users, items, pairs]: [u64; 3], threads: u32) -> Extent {
     let factors = match settings.algorithm {
         Algorithm::Ials => u64::from(settings.factors),
         Algorithm::Popularity => 0,
     };
-    Extent {
-        users: rows.users.len() as u64,
-        items: rows.items.len() as u64,
-        pairs: rows.rows() as u64,
-        weighted: settings.weight.is_some(),
-        factors,
-        threads: u64::from(threads),
-    }
-}
-
-fn id_bytes(rows: &InteractionTable) -> u64 {
-    rows.users.bytes() + rows.items.bytes()
+    Extent { users, items, pairs, weighted: settings.weight.is_some(), factors, threads: u64::from(threads) }
 }
 
 /// What a training holds: the rows as indices and by user and item, and the factors, twice when the best epoch is kept
@@ -112,10 +105,16 @@ fn id_bytes(rows: &InteractionTable) -> u64 {
 fn need(settings: &Settings, sizes: Extent, id_bytes: u64) -> Need {
     let Extent { users, items, pairs, weighted, factors, .. } = sizes;
     let memory = sizes.memory();
-    let of = format!("{} users and {} items", grouped(users), grouped(items));
+    let of = match (grouped(pairs), users + items) {
+        (rows, 0) => format!("{rows} rows"),
+        (rows, _) => format!("{rows} rows of {} users and {} items", grouped(users), grouped(items)),
+    };
     let (doing, instead) = match settings.algorithm {
-        Algorithm::Ials => (format!("training {of} with {factors} factors"), "use fewer `factors`"),
-        Algorithm::Popularity => (format!("counting the rows of {of}"), "train on fewer rows"),
+        Algorithm::Ials => (
+            format!("training on {of} with {factors} factors"),
+            "use fewer `factors`, or train on fewer rows",
+        ),
+        Algorithm::Popularity => (format!("counting {of}"), "train on fewer rows"),
     };
     let rows = InteractionTable::bytes(pairs, weighted) + id_bytes + memory.pairs;
     let need = Need::new(doing, instead).and("rows", rows);
@@ -261,7 +260,7 @@ mod tests {
         };
         assert!(need(&settings, sizes, 12_000_000).check(2 << 30).is_ok());
         let error = need(&settings, sizes, 12_000_000).check(1 << 30).unwrap_err();
-        insta::assert_snapshot!(error, @"training 1,000,000 users and 500,000 items with 128 factors needs about 1,443 MiB (factor tables 733 MiB, equations 492 MiB, rows 187 MiB, the program itself 32 MiB), and `resources.memory` gives it 1,024 MiB: raise it to 1536Mi, or use fewer `factors`");
+        insta::assert_snapshot!(error, @"training on 10,000,000 rows of 1,000,000 users and 500,000 items with 128 factors needs about 1,459 MiB (factor tables 733 MiB, equations 492 MiB, rows 187 MiB, the program itself 48 MiB), and `resources.memory` gives it 1,024 MiB: raise it to 1536Mi, or use fewer `factors`, or train on fewer rows");
         assert_eq!(error.class().exit_code(), 78);
     }
 }

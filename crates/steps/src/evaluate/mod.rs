@@ -1,6 +1,7 @@
 //! `evaluate`: scores a candidate and the models it is compared with, in one pass over the same users.
 
 mod contender;
+mod memory;
 mod slices;
 mod universe;
 
@@ -15,7 +16,7 @@ use noctule_artifacts::manifest::OutputForm;
 use noctule_gate::TableIdentity;
 use noctule_recsys::interactions::InteractionsError;
 use noctule_recsys::metrics::Metric as Computed;
-use noctule_recsys::rank::{Extent, Figure, RankError, Tally, Universe, UniverseError, rank};
+use noctule_recsys::rank::{Figure, RankError, Tally, Universe, UniverseError, rank};
 use noctule_spec::kinds::evaluate::Settings;
 use noctule_spec::metric::Metric;
 use noctule_spec::reference::ModelReference;
@@ -28,13 +29,14 @@ use crate::evaluation::{
     SplitFound, USERS, UniverseFacts, known_column, slice_column, value_column,
 };
 use crate::interactions::InteractionTable;
-use crate::memory::{Need, grouped};
-use crate::model::FactorSizes;
 use crate::pool::pool;
 
 use contender::{Contender, Found};
+use memory::{Heard, check_memory};
 use slices::SliceColumn;
 use universe::Scene;
+
+pub use memory::extent_of;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
@@ -86,9 +88,11 @@ impl Classed for EvaluateError {
 }
 
 pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
-    let scene = Scene::read(attempt, &settings).await?;
     let (found, absent) = find(attempt, &settings).await?;
-    check_memory(attempt, &settings, &scene, &found)?;
+    // What is told of the inputs comes first, so that nothing is read in vain; then what is found in them.
+    check_memory(attempt, &settings, &Heard::of_inputs(attempt, &settings).await?, &found)?;
+    let scene = Scene::read(attempt, &settings).await?;
+    check_memory(attempt, &settings, &Heard::of_scene(&scene), &found)?;
     let contenders =
         found.into_iter().map(|found| Contender::read(found, &scene)).collect::<Result<Vec<_>, _>>()?;
     let slices = match &settings.slices {
@@ -150,58 +154,6 @@ async fn find(
         }
     }
     Ok((found, absent))
-}
-
-/// Refuses before a model is read what could not end.
-fn check_memory(
-    attempt: &Attempt,
-    settings: &Settings,
-    scene: &Scene,
-    found: &[Found],
-) -> Result<(), StepError> {
-    let sizes = found.iter().map(Found::sizes).collect::<Result<Vec<_>, _>>()?;
-    let resources = attempt.launch.resources;
-    let extent = Extent {
-        users: scene.users.len() as u64,
-        items: scene.items.len() as u64,
-        pairs: (scene.history.len() + scene.truth.len()) as u64,
-        factors: sizes.iter().map(|sizes| sizes.map_or(0, |sizes| sizes.factors)).collect(),
-        threads: u64::from(resources.threads),
-        ..extent_of(settings)?
-    };
-    need(&extent, &sizes, scene.users.bytes() + scene.items.bytes()).check(resources.memory_bytes)?;
-    Ok(())
-}
-
-/// The sizes of an evaluation that follow from its settings alone. What it costs follows from all of them, once its
-/// users, items, pairs and models are known.
-///
-/// # Errors
-/// A metric that cannot be computed.
-pub fn extent_of(settings: &Settings) -> Result<Extent, EvaluateError> {
-    let metrics = settings.metrics.iter().map(|metric| computed(*metric)).collect::<Result<Vec<_>, _>>()?;
-    let depth = u64::from(Tally::list_length(&metrics));
-    Ok(Extent { metrics: metrics.len() as u64, depth, threads: 1, ..Extent::default() })
-}
-
-/// What an evaluation holds: the ranking, and, while a model is read, its ids and its items as they stand in the model.
-fn need(extent: &Extent, sizes: &[Option<FactorSizes>], id_bytes: u64) -> Need {
-    let memory = extent.memory();
-    let beside =
-        |FactorSizes { users, items, factors }: &FactorSizes| 4 * factors * items + 8 * (users + items);
-    let reading = sizes.iter().flatten().map(beside).max().unwrap_or(0);
-    let doing = format!(
-        "evaluating {} models for {} users among {} items",
-        extent.factors.len(),
-        grouped(extent.users),
-        grouped(extent.items)
-    );
-    Need::new(doing, "score fewer users (`users: {sample: …}`), or compare with fewer or smaller models")
-        .and("factor tables", memory.tables)
-        .and("reading the largest model", reading)
-        .and("results per user", memory.results)
-        .and("rows", memory.pairs + id_bytes)
-        .and("blocks of scores", memory.blocks)
 }
 
 /// Ranks all candidate items for all scored users by all models, and gives the figures by model and metric.
@@ -360,32 +312,5 @@ pub(crate) fn facts(scene: &universe::Counts, salt: &str) -> UniverseFacts {
         history_rows: scene.history_rows,
         test_rows: scene.test_rows,
         dropped_unknown_item: scene.dropped_unknown_item,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn too_little_memory_is_said_before_the_work() {
-        let extent = Extent {
-            users: 100_000,
-            items: 400_000,
-            pairs: 20_000_000,
-            factors: vec![128, 128, 0],
-            metrics: 2,
-            depth: 20,
-            threads: 4,
-        };
-        let sizes = [
-            Some(FactorSizes { users: 8_000_000, items: 400_000, factors: 128 }),
-            Some(FactorSizes { users: 7_000_000, items: 390_000, factors: 128 }),
-            None,
-        ];
-        assert!(need(&extent, &sizes, 4_000_000).check(2 << 30).is_ok());
-        let error = need(&extent, &sizes, 4_000_000).check(1 << 30).unwrap_err();
-        insta::assert_snapshot!(error, @"evaluating 3 models for 100,000 users among 400,000 items needs about 1,303 MiB (factor tables 917 MiB, reading the largest model 260 MiB, rows 82 MiB, the program itself 32 MiB, results per user 10 MiB, blocks of scores 4 MiB), and `resources.memory` gives it 1,024 MiB: raise it to 1536Mi, or score fewer users (`users: {sample: …}`), or compare with fewer or smaller models");
-        assert_eq!(error.class().exit_code(), 78);
     }
 }

@@ -10,7 +10,6 @@ use crate::attempt::Attempt;
 use crate::error::StepError;
 use crate::evaluation::{SplitFound, UniverseFacts};
 use crate::interactions::InteractionTable;
-use crate::memory::{Need, grouped};
 use crate::model::Ids;
 
 /// The users scored and the items ranked. Users are those with a test row, items those with a history row, both in the
@@ -43,10 +42,6 @@ impl Scene {
         let reference = settings.history.to_string();
         let table = attempt.table(&reference).await?;
         let test = attempt.table(&settings.test.to_string()).await?;
-        let rows = table.rows() + test.rows();
-        Need::new(format!("evaluating with {} rows", grouped(rows)), "keep a shorter history")
-            .and("the rows", InteractionTable::bytes(rows, false))
-            .check(attempt.launch.resources.memory_bytes)?;
         let history = InteractionTable::read(&table, None, "rank by", &budget)?;
         let test = InteractionTable::read(&test, None, "predict", &budget)?;
         let split = super::split_found(super::identity(attempt, &reference)?, &history, &test);
