@@ -93,6 +93,24 @@ impl Finished {
     }
 }
 
+/// Every file below a folder with its bytes.
+pub fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path)
+            } else {
+                found.push((path.clone(), std::fs::read(path).unwrap()))
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
 /// The workspace's own root, for the pipelines that ship with it.
 pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate lies two folders deep").into()

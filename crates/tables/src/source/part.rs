@@ -65,7 +65,7 @@ pub struct PartCounts {
 }
 
 /// What came of a part.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct PartOutcome {
     pub counts: PartCounts,
     /// The columns; unknown when there was no row at all to tell them by.
