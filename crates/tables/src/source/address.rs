@@ -68,6 +68,9 @@ impl Address {
                 // Of a name in an object store these are no marks of a URL: one is a wildcard, both may be meant.
                 let text = text.replace('?', "%3F").replace('#', "%23");
                 let url = Url::parse(&text).map_err(|error| refused(&error.to_string()))?;
+                if url.host_str().is_none_or(str::is_empty) {
+                    return Err(refused("it names no bucket or container"));
+                }
                 if url.password().is_some() {
                     return Err(refused("credentials belong in the environment, not in the address"));
                 }
