@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::artifact::Artifact;
-use crate::gate::files;
-use crate::house::{Finished, House};
+use crate::house::{Finished, House, files};
 use crate::shop::{BEATS_POPULARITY, TRAIN, short, states, step};
 
 const AT: &str = "2026-11-20";

@@ -5,8 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::artifact::Artifact;
-use crate::gate::files;
-use crate::house::House;
+use crate::house::{House, files};
 use crate::shop::{BEATS_POPULARITY, short, states, step};
 
 const AS_GOOD: &str = "{metric: ndcg@20, against: feed@champion, max_drop: 1%, confidence: 95%}";

@@ -4,8 +4,10 @@ mod around_the_gate;
 mod artifact;
 mod bad_input;
 mod crash;
+mod damage;
 mod data_stop;
 mod demo_files;
+mod disk;
 mod faults;
 mod gate;
 mod house;
@@ -14,7 +16,17 @@ mod models;
 mod movielens;
 mod nightly;
 mod nights;
+mod odd_data;
 mod own_trainer;
+#[path = "../support/python.rs"]
+mod python;
+#[path = "../support/data.rs"]
+mod real;
+mod remote;
 mod search;
+mod servers;
 mod shop;
+#[path = "../support/skip.rs"]
+mod skip;
+mod table;
 mod together;

@@ -4,23 +4,16 @@
 //! workspace as `shared/data/ml-100k` and `shared/data/ml-1m`, or name the folder in `NOCTULE_MOVIELENS`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use serde_json::Value;
 
 use crate::artifact::{Artifact, ids, texts};
-use crate::house::{House, shipped, skipped, workspace};
+use crate::house::{House, shipped, workspace};
 use crate::shop::step;
 
 fn data(test: &str, file: &str) -> Option<String> {
-    let folder = std::env::var_os("NOCTULE_MOVIELENS").map(PathBuf::from);
-    let folder = folder.unwrap_or_else(|| workspace().join("../shared/data"));
-    let path = folder.join(file);
-    if path.exists() {
-        return Some(path.canonicalize().unwrap().to_str().unwrap().to_owned());
-    }
-    skipped(test, "the MovieLens files (absent data)");
-    None
+    let path = crate::real::movielens(test)?.join(file);
+    Some(path.canonicalize().expect("the folder has it").to_str().expect("a path in UTF-8").to_owned())
 }
 
 fn run(house: &House, pipeline: &str, source: &str, seed: u64, more: &[&str]) -> Value {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::house::{Finished, House, skipped, workspace};
+use crate::house::{Finished, House, workspace};
 
 /// Ratings of two groups of users, each with films of its own and a few of the other's.
 fn ratings() -> String {
@@ -23,11 +23,7 @@ fn ratings() -> String {
 }
 
 fn search(house: &House) -> Option<Finished> {
-    let python = std::env::var("NOCTULE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    if !Command::new(&python).arg("--version").output().is_ok_and(|output| output.status.success()) {
-        skipped("the_search_reads_the_test_once", "python3");
-        return None;
-    }
+    let python = crate::python::with_packages("the_search_reads_the_test_once", &[])?;
     let script = workspace().join("tests/peers/search/search.py");
     let output = Command::new(python)
         .args(["-B", script.to_str().unwrap(), "--noctule", env!("CARGO_BIN_EXE_noctule")])

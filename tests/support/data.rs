@@ -7,9 +7,9 @@ use super::skip;
 /// The MovieLens folder: `NOCTULE_MOVIELENS`, or `../shared/data` beside the project. Without it the test may be
 /// skipped anywhere, and is listed.
 pub fn movielens(test: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("NOCTULE_MOVIELENS").map(PathBuf::from).unwrap_or_else(|| {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data")
-    });
+    let folder = std::env::var_os("NOCTULE_MOVIELENS")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"));
     if folder.is_dir() {
         return Some(folder);
     }

@@ -17,6 +17,7 @@ pub fn note(test: &str, remedy: &str) {
     let _ = std::io::stderr().write_all(line.as_bytes());
     if let Some(path) = std::env::var_os("NOCTULE_SKIPS") {
         let list = std::fs::OpenOptions::new().append(true).create(true).open(path);
-        list.and_then(|mut list| list.write_all(line.as_bytes())).expect("the list of skipped tests takes a line");
+        list.and_then(|mut list| list.write_all(line.as_bytes()))
+            .expect("the list of skipped tests takes a line");
     }
 }

@@ -54,7 +54,8 @@ fn scipy_computes_the_same() {
     let cases = cases();
     let asked: Vec<Value> = cases.iter().map(|(x, y)| json!({"candidate": x, "other": y})).collect();
     let question = json!({"cases": asked, "points": points, "shares": shares});
-    let Some(answer) = ask("scipy_computes_the_same", "gate/statistics.py", &["numpy", "scipy"], &question) else {
+    let Some(answer) = ask("scipy_computes_the_same", "gate/statistics.py", &["numpy", "scipy"], &question)
+    else {
         return;
     };
     for (i, x) in points.into_iter().enumerate() {

@@ -140,7 +140,9 @@ fn metrics_agree_with_numpy_and_ranx() {
     }
     let question = json!({"cases": asked, "cutoffs": CUTOFFS});
     let test = "metrics_agree_with_numpy_and_ranx";
-    let Some(answer) = ask(test, "recsys/reference_metrics.py", &["numpy", "ranx"], &question) else { return };
+    let Some(answer) = ask(test, "recsys/reference_metrics.py", &["numpy", "ranx"], &question) else {
+        return;
+    };
     let by_ranx = compare(&found, &metrics, &answer);
     assert!(by_ranx > 1000, "ranx gave {by_ranx} values");
 }
@@ -174,7 +176,8 @@ fn ials_agrees_with_numpy() {
             "factors": factors, "epochs": 3, "regularisation": 0.01, "nu": nu, "unobserved_weight": 0.1,
             "start": rows_of(&epochs[0].1.items),
         });
-        let Some(answer) = ask("ials_agrees_with_numpy", "recsys/ials_reference.py", &["numpy"], &question) else {
+        let Some(answer) = ask("ials_agrees_with_numpy", "recsys/ials_reference.py", &["numpy"], &question)
+        else {
             return;
         };
         let last = &epochs[3].1;

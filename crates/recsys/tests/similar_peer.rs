@@ -111,7 +111,8 @@ fn pairs_and_similarities_are_those_of_the_definition() {
     for (seed, jaccard, ngram) in [(1, 0.7, 4), (2, 0.4, 3), (3, 0.9, 2)] {
         let items = items(240, seed);
         let test = "pairs_and_similarities_are_those_of_the_definition";
-        let Some(answer) = ask(test, "similar/pairs.py", &[], &question(&items, jaccard, ngram, false)) else {
+        let Some(answer) = ask(test, "similar/pairs.py", &[], &question(&items, jaccard, ngram, false))
+        else {
             return;
         };
         let search = NearDuplicates { ngram, method: Method::Exact, ..NearDuplicates::new(jaccard) };

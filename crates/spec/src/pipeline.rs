@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use noctule_artifacts::address;
 use noctule_artifacts::launch::EnvValue;
 use noctule_artifacts::{OutputName, PipelineName, StepName};
 use serde_json::Value;
@@ -119,12 +120,16 @@ impl StepKind {
         .expect("settings have only text keys and finite numbers")
     }
 
-    /// The part of the settings that decides the result. What an `expect` demands is judged anew in each run.
+    /// The part of the settings that decides the result. What an `expect` demands is judged anew in each run, and how
+    /// an address is signed decides nothing.
     pub fn fingerprint_settings(&self) -> Value {
-        let mut settings = self.canonical();
-        if let (Self::Extract(_), Value::Object(map)) = (self, &mut settings) {
-            map.remove("expect");
+        let Self::Extract(settings) = self else { return self.canonical() };
+        let mut settings = settings.clone();
+        for source in settings.sources.values_mut() {
+            source.source = address::identity(&source.source);
         }
+        let mut settings = Self::Extract(settings).canonical();
+        settings.as_object_mut().expect("settings are an object").remove("expect");
         settings
     }
 

@@ -12,6 +12,9 @@ use crate::error::StepError;
 /// The output with the rows of dated partitions that lie outside of the window.
 pub(super) const OUTSIDE: &str = "outside";
 
+/// The fact of a part that keeps its first rejected rows, for a night that takes the part over.
+pub(super) const EXAMPLES: &str = "examples";
+
 /// Earlier artifacts of the step whose files are whole, newest first.
 pub(super) struct Earlier(Vec<(String, Manifest)>);
 
@@ -48,6 +51,12 @@ impl<'a> Offer<'a> {
         let part = manifest.record.parts.iter().find(|part| part.fingerprint == wanted.fingerprint)?;
         let counts: PartCounts = serde_json::from_value(part.facts.get("counts")?.clone()).ok()?;
         Some(Self { path, manifest, part, counts })
+    }
+
+    /// Its first rejected rows, each in a sentence.
+    pub fn examples(&self) -> Vec<String> {
+        let examples = self.part.facts.get(EXAMPLES).cloned().unwrap_or_default();
+        serde_json::from_value(examples).unwrap_or_default()
     }
 
     /// The part's files.

@@ -8,6 +8,7 @@ mod earlier;
 mod expect;
 mod parts;
 mod query;
+mod read;
 mod sources;
 
 use jiff::tz::TimeZone;
@@ -24,7 +25,7 @@ pub use sources::list_sources;
 #[derive(Debug, thiserror::Error)]
 pub enum ExtractError {
     #[error(
-        "{rejected} of {read} rows cannot be read, more than `rejected.max_share` allows ({allowed}); the first: {examples}"
+        "{rejected} of {read} rows cannot be read, more than `rejected.max_share` allows ({allowed}): correct them, allow more, or leave rows out with `where:`{examples}"
     )]
     TooManyRejected { rejected: u64, read: u64, allowed: String, examples: String },
     #[error("the launch document lists nothing for the source `{name}`: start the step again through a run")]

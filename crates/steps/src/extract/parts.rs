@@ -11,14 +11,15 @@ use noctule_artifacts::{Digest, OutputName};
 use noctule_spec::kinds::extract::{ONLY_SOURCE, Settings, Source, VERSION};
 use noctule_tables::Written;
 use noctule_tables::source::{
-    Access, Condition, Fetched, PartCounts, PartOutcome, PartRequest, Partition, Reject, Window,
-    outside_schema, read_part, rejects_schema,
+    Access, Condition, Fetched, PartOutcome, PartRequest, Partition, Window, outside_schema, read_part,
+    rejects_schema,
 };
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::ExtractError;
-use super::earlier::{Earlier, OUTSIDE, Offer};
+use super::earlier::{EXAMPLES, Earlier, OUTSIDE, Offer};
+use super::read::{Read, sentences};
 use super::sources::{wishes, writing};
 use crate::attempt::Attempt;
 use crate::error::StepError;
@@ -26,91 +27,6 @@ use crate::outputs::columns_of;
 use crate::pool::pool;
 
 const REJECTED: &str = "rejected";
-
-/// What became of a source.
-#[derive(Default)]
-pub(super) struct Read {
-    /// By partition key.
-    pub parts: BTreeMap<String, PartCounts>,
-    /// Partitions that were not read again, and those of them that another window cuts otherwise.
-    pub reused: u64,
-    pub recut: u64,
-    pub examples: Vec<Reject>,
-    /// What a query made of the parts, when there was one.
-    pub result: Option<PartCounts>,
-}
-
-impl Read {
-    pub fn total(&self) -> PartCounts {
-        let mut total = PartCounts::default();
-        for part in self.parts.values() {
-            total.read += part.read;
-            total.unmatched += part.unmatched;
-            total.rejected += part.rejected;
-            total.before += part.before;
-            total.after += part.after;
-            total.kept += part.kept;
-            total.late += part.late;
-            total.first = [total.first, part.first].into_iter().flatten().min();
-            total.last = total.last.max(part.last);
-        }
-        if let Some(result) = &self.result {
-            total.rejected += result.rejected;
-            total.before += result.before;
-            total.after += result.after;
-            total.kept = result.kept;
-            (total.first, total.last) = (result.first, result.last);
-        }
-        total
-    }
-
-    pub fn kept(&self) -> u64 {
-        self.total().kept
-    }
-
-    pub fn report(&self, attempt: &Attempt) {
-        let (total, emit) = (self.total(), &attempt.emit);
-        emit.count("rows", self.kept());
-        emit.count("rows_read", total.read);
-        emit.count("rows_not_matched", total.unmatched);
-        emit.count("rows_rejected", total.rejected);
-        emit.count("rows_before_window", total.before);
-        emit.count("rows_after_window", total.after);
-        emit.count("rows_late", total.late);
-        emit.count("partitions", self.parts.len() as u64);
-        emit.count("partitions_reused", self.reused);
-        emit.count("partitions_recut", self.recut);
-        if self.reused > 0 {
-            emit.note(&format!(
-                "{} of {} partitions are unchanged and were taken over",
-                self.reused,
-                self.parts.len()
-            ));
-        }
-        for (key, part) in self.parts.iter().filter(|(_, part)| part.late > 0) {
-            emit.metric(&format!("rows_late/{key}"), part.late as f64);
-        }
-    }
-
-    pub fn refuse_rejects(&self, settings: &Settings) -> Result<(), ExtractError> {
-        let total = self.total();
-        let share = settings.rejected.max_share;
-        if total.rejected as f64 <= share.fraction() * total.read as f64 {
-            return Ok(());
-        }
-        let examples = self.examples.iter().take(3).map(|reject| {
-            let column = reject.column.as_ref().map(|name| format!(", column `{name}`")).unwrap_or_default();
-            let found = reject.found.as_ref().map(|text| format!(" (`{text}`)")).unwrap_or_default();
-            format!("{} row {}{column}: {}{found}", reject.object, reject.place, reject.reason)
-        });
-        Err(ExtractError::TooManyRejected {
-            rejected: total.rejected,
-            read: total.read,
-            allowed: share.to_string(),
-            examples: examples.collect::<Vec<_>>().join("; "),
-        })
-    }
-}
 
 /// A partition of the listing with the fingerprint of its part.
 pub(super) struct Wanted {
@@ -137,6 +53,7 @@ pub(super) async fn run(
             continue;
         };
         read.reused += 1;
+        let examples = offer.examples();
         let counts = match window.filter(|window| !offer.counts.stands_in(Some(*window))) {
             None => {
                 outputs.take_over(attempt, &offer, |_| true)?;
@@ -146,19 +63,21 @@ pub(super) async fn run(
             Some(window) => {
                 let outcome = offer.recut(attempt, window, zone).await?;
                 let rejected = outputs.take_over(attempt, &offer, |output| output == REJECTED)?;
-                outputs.place(attempt, &wanted, &outcome, rejected)?;
+                outputs.place(attempt, &wanted, &outcome, rejected, &examples)?;
                 read.recut += 1;
                 outcome.counts
             }
         };
+        read.examples.extend(examples);
         read.parts.insert(wanted.key, counts);
     }
     let total = read.parts.len() + fresh.len();
     let reader = Reader { settings, source, window, zone, keep_outside: true };
     for (wanted, outcome) in reader.all(attempt, fresh, total).await? {
         check_time(window, &outcome)?;
-        read.examples.extend(outcome.examples.iter().cloned());
-        outputs.place(attempt, &wanted, &outcome, Vec::new())?;
+        let examples = sentences(&outcome.examples);
+        outputs.place(attempt, &wanted, &outcome, Vec::new(), &examples)?;
+        read.examples.extend(examples);
         read.parts.insert(wanted.key, outcome.counts);
     }
     outputs.declare(attempt);
@@ -211,7 +130,7 @@ pub(super) fn partitions(
         map.remove("source");
     }
     let wanted = objects.into_iter().map(|(key, objects)| {
-        let identity: Vec<Value> = objects.iter().map(|o| json!([o.url, o.size, o.tag])).collect();
+        let identity: Vec<Value> = objects.iter().map(SourceObject::identity).collect();
         let fingerprint = Digest::of_json(&json!({
             "kind version": VERSION,
             "source": how,
@@ -343,6 +262,7 @@ impl Outputs {
         wanted: &Wanted,
         outcome: &PartOutcome,
         taken_over: Vec<String>,
+        examples: &[String],
     ) -> Result<(), StepError> {
         if let Some(schema) = &outcome.schema {
             if !outcome.main.is_empty() {
@@ -361,12 +281,11 @@ impl Outputs {
         self.outside += rows(&outcome.outside);
         self.rejected += rows(&outcome.rejected);
         let counts = serde_json::to_value(&outcome.counts).expect("counts have only text keys");
-        attempt.part(Part {
-            key: wanted.key.clone(),
-            fingerprint: wanted.fingerprint,
-            files,
-            facts: BTreeMap::from([("counts".to_owned(), counts)]),
-        });
+        let mut facts = BTreeMap::from([("counts".to_owned(), counts)]);
+        if !examples.is_empty() {
+            facts.insert(EXAMPLES.to_owned(), examples.into());
+        }
+        attempt.part(Part { key: wanted.key.clone(), fingerprint: wanted.fingerprint, files, facts });
         Ok(())
     }
 

@@ -160,9 +160,9 @@ fn nothing_cut(
     by_pair: bool,
 ) -> Result<SplitError, StepError> {
     let why = if coded.rows() == 0 {
-        "there are no rows to split".to_owned()
+        format!("`{}` has no rows", settings.input)
     } else if settings.by == By::Last {
-        "no user has two rows".to_owned()
+        "no user has two rows; take more data, or split otherwise".to_owned()
     } else if let (Amount::Span(span), Some((_, newest))) = (settings.test, time_span(coded, pool)?) {
         let newest =
             Timestamp::from_microsecond(newest).map_or_else(|_| newest.to_string(), |t| t.to_string());
@@ -174,8 +174,18 @@ fn nothing_cut(
                 "no row lies in the last {span} before the interval's end; the newest has the time {newest}"
             ),
         }
+    } else if settings.by == By::User {
+        let users = coded.counts(pool)?.users;
+        format!(
+            "`test: {}` of {users} users is less than one; take more data, or a larger share",
+            settings.test
+        )
     } else {
-        format!("`test: {}` of {} rows is less than one", settings.test, pool.count())
+        let rows = pool.count();
+        format!(
+            "`test: {}` of {rows} rows is less than one; take more data, or a larger share",
+            settings.test
+        )
     };
     Ok(SplitError::Empty { side: "test", why })
 }
@@ -189,7 +199,8 @@ fn check(settings: &Settings, coded: &Coded, parts: &Parts, budget: &Budget) -> 
     let sides = [("test", Some(&parts.test)), ("validation", parts.validation.as_ref())];
     for (side, keep) in sides.iter().filter_map(|(side, keep)| keep.map(|keep| (*side, keep))) {
         if keep.count() == 0 {
-            let why = "all of its rows belong to users or items without a training row".to_owned();
+            let why = "all of its rows belong to users or items without a training row; take more data, or cut off less"
+                .to_owned();
             return Err(SplitError::Empty { side, why }.into());
         }
         if settings.by == By::Time {

@@ -60,7 +60,7 @@ async fn too_many_rejected_rows_are_fatal_and_shown() {
     let error = house.extract(with).await.unwrap_err();
     assert_eq!(error.class, Class::Data);
     let text = error.to_string().replace(&house.folder.path().display().to_string(), "DIR");
-    insta::assert_snapshot!(text, @"4 of 8 rows cannot be read, more than `rejected.max_share` allows (10%); the first: file://DIR/log.csv row 4, column `share`: is no finite number (`x`); file://DIR/log.csv row 6, column `user_id`: has no user; file://DIR/log.csv row 7, column `ts`: has no time");
+    insta::assert_snapshot!(text, @"4 of 8 rows cannot be read, more than `rejected.max_share` allows (10%): correct them, allow more, or leave rows out with `where:`; file://DIR/log.csv row 4, column `share`: is no finite number (`x`); file://DIR/log.csv row 6, column `user_id`: has no user; file://DIR/log.csv row 7, column `ts`: has no time");
 }
 
 #[tokio::test(flavor = "multi_thread")]

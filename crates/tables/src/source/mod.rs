@@ -21,6 +21,7 @@ mod text;
 mod textual;
 mod time;
 mod typed;
+mod web;
 mod window;
 
 pub use address::{Access, Address};
@@ -79,9 +80,9 @@ impl Writing {
     }
 
     /// The compression of an object: as set, or as its name says.
-    fn compression_of(&self, name: &str) -> Compression {
+    fn compression_of(&self, object: &str) -> Compression {
         self.compression.unwrap_or_else(|| {
-            let name = name.to_ascii_lowercase();
+            let name = file_name(object).to_ascii_lowercase();
             if name.ends_with(".gz") || name.ends_with(".gzip") {
                 Compression::Gzip
             } else if name.ends_with(".zst") || name.ends_with(".zstd") {
@@ -93,11 +94,11 @@ impl Writing {
     }
 
     /// The format of an object: as set, or as its name says.
-    fn format_of(&self, name: &str) -> Result<Format, SourceError> {
+    fn format_of(&self, object: &str) -> Result<Format, SourceError> {
         if let Some(format) = self.format {
             return Ok(format);
         }
-        let lower = name.to_ascii_lowercase();
+        let lower = file_name(object).to_ascii_lowercase();
         let stem = [".gz", ".gzip", ".zst", ".zstd"]
             .iter()
             .find_map(|end| lower.strip_suffix(end))
@@ -106,7 +107,7 @@ impl Writing {
             "parquet" | "parq" | "pq" => Ok(Format::Parquet),
             "csv" | "tsv" | "dat" | "txt" | "data" | "item" | "user" => Ok(Format::Csv),
             "ndjson" | "jsonl" | "json" => Ok(Format::Ndjson),
-            _ => Err(SourceError::UnknownFormat { object: name.to_owned() }),
+            _ => Err(SourceError::UnknownFormat { object: object.to_owned() }),
         }
     }
 
@@ -125,4 +126,9 @@ impl Writing {
         let most = || USUAL.into_iter().rev().max_by_key(|delimiter| fields(delimiter)).unwrap_or(",");
         fitting.unwrap_or_else(most).to_owned()
     }
+}
+
+/// The name of an object without the query of its address.
+fn file_name(object: &str) -> &str {
+    object.split('?').next().unwrap_or(object)
 }

@@ -47,7 +47,7 @@ pub struct PartRequest<'a> {
 }
 
 /// What came of a part.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct PartOutcome {
     pub counts: PartCounts,
     /// The columns; unknown when there was no row at all to tell them by.
