@@ -29,13 +29,13 @@ no partition is read again for them.
 A step has one source, written into `with` itself, or several under `sources`, which `sql` joins. Interactions have \
 the columns `user` and `item`, and where it matters `time`, `value`, and `first_time`, when the pair was first seen; a \
 catalogue has `item`. `where` and `sql` see the columns of the source, by their own names; `columns` then names what is \
-made of them.
+made of them. Unsigned numbers that do not fit into 64 bits with a sign are names, and read as text.
 
-An HTTP address may have its permit in its query, as presigned addresses of object stores do: the query is used to fetch \
-and stays out of messages, manifests and logs. What is behind it is known by its ETag, or by size and date; where a \
-server tells neither it is read anew in each run. Object stores find their credentials in the environment (`AWS_*`, \
-`GOOGLE_*`, `AZURE_*`). A remote object is fetched to local disk before it is read, as many partitions at a time as the \
-step has threads.",
+An HTTP address may have its permit in its query, as presigned addresses of object stores do: the query is used to \
+fetch and stays out of messages, manifests and logs; noctule's own state and the attempt's launch document hold it. \
+What is behind it is known by its ETag, or by size and date; where a server tells neither it is read anew in each \
+run. Object stores find their credentials in the environment (`AWS_*`, `GOOGLE_*`, `AZURE_*`). A remote object is \
+fetched to local disk before it is read, as many partitions at a time as the step has threads.",
     outputs: &[
         Output { name: "main", prose: "The rows, as Parquet." },
         Output { name: "rejected", prose: "Rows that could not be read, each with the reason." },
