@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::artifact::{Artifact, ids, texts};
-use crate::house::{House, shipped, workspace};
+use crate::house::{House, shipped};
 use crate::shop::step;
 
 fn data(test: &str, file: &str) -> Option<String> {

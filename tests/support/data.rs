@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::skip;
+#[path = "note.rs"]
+mod note;
 
 /// The MovieLens folder: `NOCTULE_MOVIELENS`, or `../shared/data` beside the project. Without it the test may be
 /// skipped anywhere, and is listed.
@@ -13,6 +14,6 @@ pub fn movielens(test: &str) -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    skip::note(test, "put the MovieLens files where NOCTULE_MOVIELENS says");
+    note::note(test, "put the MovieLens files where NOCTULE_MOVIELENS says");
     None
 }

@@ -1,7 +1,7 @@
 //! A store in a temporary folder, and the steps that are run on it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use arrow::util::display::array_value_to_string;
 use noctule_artifacts::launch::{Input, Interval, LastGood, LaunchDocument, Listing, Resources};

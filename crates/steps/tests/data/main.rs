@@ -9,6 +9,4 @@ mod movielens;
 mod real;
 mod repeats;
 mod same_bytes;
-#[path = "../../../../tests/support/skip.rs"]
-mod skip;
 mod split;
