@@ -16,6 +16,8 @@ mod models;
 mod movielens;
 mod nightly;
 mod nights;
+#[path = "../support/note.rs"]
+mod note;
 mod odd_data;
 mod own_trainer;
 #[path = "../support/python.rs"]

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-#[path = "note.rs"]
-mod note;
+use super::note::note;
 
 /// The MovieLens folder: `NOCTULE_MOVIELENS`, or `../shared/data` beside the project. Without it the test may be
 /// skipped anywhere, and is listed.
@@ -14,6 +13,6 @@ pub fn movielens(test: &str) -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    note::note(test, "put the MovieLens files where NOCTULE_MOVIELENS says");
+    note(test, "put the MovieLens files where NOCTULE_MOVIELENS says");
     None
 }

@@ -2,13 +2,12 @@
 
 use std::ffi::OsStr;
 
-#[path = "note.rs"]
-mod note;
+use super::note::note;
 
 /// Says that a test was skipped and what would let it run. Under `NOCTULE_NO_SKIP=1` it fails instead.
 #[track_caller]
 pub fn skipped(test: &str, remedy: &str) {
-    note::note(test, remedy);
+    note(test, remedy);
     let forbidden = std::env::var_os("NOCTULE_NO_SKIP").is_some_and(|value| value == OsStr::new("1"));
     assert!(!forbidden, "{test} was skipped: {remedy}");
 }

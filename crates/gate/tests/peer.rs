@@ -7,6 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
+#[path = "../../../tests/support/note.rs"]
+mod note;
 #[path = "../../../tests/support/peer.rs"]
 mod peer;
 #[path = "../../../tests/support/python.rs"]

@@ -19,6 +19,8 @@ use noctule_launcher::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
+#[path = "../../../tests/support/note.rs"]
+mod note;
 #[path = "../../../tests/support/skip.rs"]
 mod skip;
 

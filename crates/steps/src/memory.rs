@@ -17,14 +17,16 @@ pub(crate) struct Need {
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{doing} needs about {needed} ({parts}), and `resources.memory` gives it {given}: raise it to {wanted}, or {instead}"
+    "{doing} needs about {} ({parts}), and `resources.memory` gives it {}: raise it to {}Mi, or {instead}",
+    mebibytes(*needed),
+    mebibytes(*given),
+    needed.next_multiple_of(STEP) >> 20
 )]
 pub(crate) struct NotEnough {
     doing: String,
-    needed: String,
+    needed: u64,
     parts: String,
-    given: String,
-    wanted: String,
+    given: u64,
     instead: &'static str,
 }
 
@@ -64,10 +66,9 @@ impl Need {
         let shown = parts.iter().map(|(what, bytes)| format!("{what} {}", mebibytes(*bytes)));
         Err(NotEnough {
             doing: self.doing,
-            needed: mebibytes(needed),
+            needed,
             parts: shown.collect::<Vec<_>>().join(", "),
-            given: mebibytes(given),
-            wanted: format!("{}Mi", needed.next_multiple_of(STEP) >> 20),
+            given,
             instead: self.instead,
         })
     }

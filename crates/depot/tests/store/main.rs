@@ -4,6 +4,8 @@ mod artifacts;
 mod folder;
 mod lab;
 mod models;
+#[path = "../../../../tests/support/note.rs"]
+mod note;
 mod primitives;
 mod s3;
 #[path = "../../../../tests/support/skip.rs"]

@@ -5,6 +5,8 @@ mod extract;
 mod filter;
 mod house;
 mod movielens;
+#[path = "../../../../tests/support/note.rs"]
+mod note;
 #[path = "../../../../tests/support/data.rs"]
 mod real;
 mod repeats;

@@ -2,6 +2,8 @@
 
 mod chain;
 mod lab;
+#[path = "../../../../tests/support/note.rs"]
+mod note;
 #[path = "../../../../tests/support/python.rs"]
 mod python;
 mod ranking;
