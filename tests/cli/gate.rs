@@ -1,29 +1,9 @@
 //! The gate holds, and opens; and the ways around it are closed.
 
-use std::path::{Path, PathBuf};
-
 use serde_json::Value;
 
-use crate::house::House;
+use crate::house::{House, files};
 use crate::shop::{BEATS_POPULARITY, TRAIN, night, nightly, short, states, step, words};
-
-/// Every file below a folder with its bytes.
-fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut found = Vec::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                open.push(path)
-            } else {
-                found.push((path.clone(), std::fs::read(path).unwrap()))
-            }
-        }
-    }
-    found.sort();
-    found
-}
 
 #[test]
 fn a_model_that_loses_is_not_published_and_the_champion_stays_to_the_byte() {

@@ -93,6 +93,24 @@ impl Finished {
     }
 }
 
+/// Every file below a folder with its bytes.
+pub fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path)
+            } else {
+                found.push((path.clone(), std::fs::read(path).unwrap()))
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
 /// The workspace's own root, for the pipelines that ship with it.
 pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate lies two folders deep").into()
@@ -101,19 +119,4 @@ pub fn workspace() -> PathBuf {
 /// A pipeline that ships with the project.
 pub fn shipped(name: &str) -> String {
     workspace().join("dags").join(name).to_str().expect("a path in UTF-8").to_owned()
-}
-
-/// Says by name that a test was skipped, and what to install. Under `NOCTULE_NO_SKIP` only data may be absent.
-#[track_caller]
-pub fn skipped(test: &str, install: &str) {
-    use std::io::Write;
-    let line = format!("SKIPPED {test}: install {install}\n");
-    // Not by `eprint!`, which the test runner holds back when a test passes.
-    let _ = std::io::stderr().write_all(line.as_bytes());
-    if let Some(path) = std::env::var_os("NOCTULE_SKIPS") {
-        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
-        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
-    }
-    let is_data = install.contains("absent data");
-    assert!(is_data || std::env::var_os("NOCTULE_NO_SKIP").is_none(), "{line}");
 }

@@ -3,22 +3,17 @@
 //! The files are not part of the project: where they are absent the tests are skipped by name. Put them beside the
 //! workspace as `shared/data/ml-100k` and `shared/data/ml-1m`, or name the folder in `NOCTULE_MOVIELENS`.
 
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::house::{House, shipped, skipped, workspace};
+use crate::artifact::{Artifact, ids, texts};
+use crate::house::{House, shipped};
 use crate::shop::step;
 
 fn data(test: &str, file: &str) -> Option<String> {
-    let folder = std::env::var_os("NOCTULE_MOVIELENS").map(PathBuf::from);
-    let folder = folder.unwrap_or_else(|| workspace().join("../shared/data"));
-    let path = folder.join(file);
-    if path.exists() {
-        return Some(path.canonicalize().unwrap().to_str().unwrap().to_owned());
-    }
-    skipped(test, "the MovieLens files (absent data)");
-    None
+    let path = crate::real::movielens(test)?.join(file);
+    Some(path.canonicalize().expect("the folder has it").to_str().expect("a path in UTF-8").to_owned())
 }
 
 fn run(house: &House, pipeline: &str, source: &str, seed: u64, more: &[&str]) -> Value {
@@ -148,4 +143,72 @@ fn p2_on_ml_100k() {
     );
     printed(metric(&document, "popularity/hit@10"), "0.0595");
     printed(metric(&document, "popularity/ndcg@10"), "0.0294");
+}
+
+/// Every rating, the catalogue as GroupLens writes it, and items joined by their titles alone.
+const TWINS: &str = r#"noctule: 1
+pipeline: twins
+params:
+  folder: {type: text}
+  genres: [f0, f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11, f12, f13, f14, f15, f16, f17, f18]
+steps:
+  catalogue:
+    uses: extract
+    with:
+      source: "{{ params.folder }}/u.item"
+      format: csv
+      delimiter: "|"
+      quote: ""
+      encoding: latin1
+      names: "{{ ['movie_id', 'title', 'released', 'video', 'url'] + params.genres }}"
+      columns: {item: {from: movie_id, type: integer}, title: {from: title, type: text}}
+  ratings:
+    uses: extract
+    with:
+      source: "{{ params.folder }}/u.data"
+      format: csv
+      names: [user_id, movie_id, rating, timestamp]
+      columns:
+        user: {from: user_id, type: integer}
+        item: {from: movie_id, type: integer}
+        time: {from: timestamp, unit: s}
+  unique:
+    uses: dedup
+    with: {input: ratings, pairs: keep-latest, items: catalogue, near: {columns: [title], jaccard: 0.7}}
+"#;
+
+#[test]
+fn the_twin_titles_of_ml_100k() {
+    let Some(items) = data("the_twin_titles_of_ml_100k", "ml-100k/u.item") else { return };
+    let house = House::new();
+    house.file("twins.yaml", TWINS);
+    let folder = format!("folder={}", items.strip_suffix("/u.item").unwrap());
+    let run = house.json(0, &["run", "twins.yaml", "--param", &folder]);
+
+    let mut titles: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    let catalogue = Artifact::of(&house, &run, "catalogue").rows("main");
+    for (item, title) in ids(&catalogue, "item").into_iter().zip(texts(&catalogue, "title")) {
+        titles.entry(title).or_default().push(item);
+    }
+    let twins: Vec<(i64, i64)> =
+        titles.values().filter(|ids| ids.len() == 2).map(|ids| (ids[0], ids[1])).collect();
+    assert_eq!((titles.len(), twins.len()), (1664, 18));
+
+    let unique = Artifact::of(&house, &run, "unique");
+    let map = unique.rows("canonical");
+    let joined: Vec<(i64, i64)> = ids(&map, "canonical")
+        .into_iter()
+        .zip(ids(&map, "item"))
+        .filter(|(stands, item)| stands != item)
+        .collect();
+    assert!(twins.iter().all(|pair| joined.contains(pair)), "{joined:?}");
+    // One more pair is joined, of two short titles that differ in one letter.
+    assert_eq!(joined.len(), 19, "{joined:?}");
+
+    // Nobody has rated an item that another one stands for, and of two ratings of twins one is left.
+    let rated: BTreeSet<i64> = ids(&unique.rows("main"), "item").into_iter().collect();
+    assert!(joined.iter().all(|(stands, item)| rated.contains(stands) && !rated.contains(item)));
+    let metrics = &step(&run, "unique")["metrics"];
+    assert_eq!(metrics["rows"].as_f64().unwrap() + metrics["repeated_pairs"].as_f64().unwrap(), 100_000.0);
+    assert!(metrics["repeated_pairs"].as_f64().unwrap() > 0.0);
 }

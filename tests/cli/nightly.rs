@@ -46,8 +46,9 @@ fn tomorrow_takes_over_the_days_that_did_not_change() {
     let document = finished.json();
     let metrics = &step(&document, "events")["metrics"];
     assert_eq!(metrics["partitions"], 14.0);
-    // The new day is read, and days whose future rows have come into the window.
-    assert!(metrics["partitions_reused"].as_f64().unwrap() >= 8.0, "{metrics}");
+    // The new day alone is read, though rows from the future have come into the window and late ones have left it.
+    assert_eq!(metrics["partitions_reused"], 13.0, "{metrics}");
+    assert!(metrics["partitions_recut"].as_f64().unwrap() >= 1.0, "{metrics}");
     let why = house.noctule(&["why", "last", "events"]).expect(0);
     assert!(why.stdout.contains("date=2026-11-20: absent -> "), "{}", why.stdout);
     let catalogue = house.json(0, &["why", "last", "catalogue"]);
@@ -90,6 +91,42 @@ fn a_run_can_be_looked_at_afterwards() {
 }
 
 #[test]
+fn a_plan_tells_what_an_evaluation_costs() {
+    let house = House::new();
+    let arguments = nightly("2026-11-20");
+    let plan: Vec<&str> =
+        words(&arguments).into_iter().map(|word| if word == "run" { "plan" } else { word }).collect();
+    // Of 3,000 users and 600 items; there is no champion yet.
+    let first = house.noctule(&plan).expect(0).stdout;
+    let line = "evaluate quality: about 3,000 users × 600 items × 16 factors = 28.8 M multiply-adds";
+    assert!(first.contains(line), "{first}");
+    assert!(first.contains("at most: all of the synthetic product's"), "{first}");
+
+    let run = night(&house, 0, "2026-11-20");
+    let metrics = &step(&run, "quality")["metrics"];
+    let (users, items) =
+        (metrics["scored_users"].as_f64().unwrap(), metrics["candidate_items"].as_f64().unwrap());
+    let document = house.json(0, &plan);
+    let estimate = &step(&document, "quality")["estimate"];
+    assert_eq!(estimate["users"].as_f64().unwrap(), users);
+    assert_eq!(estimate["items"].as_f64().unwrap(), items);
+    let of = |model: &str, factors: u64| serde_json::json!({"model": model, "factors": factors});
+    let models = [of("model", 16), of("home-feed@champion", 16), of("popularity", 0)];
+    assert_eq!(estimate["models"], Value::from(models.to_vec()));
+    assert_eq!(estimate["multiply_adds"].as_f64().unwrap(), users * items * 32.0);
+    assert!(estimate["memory_bytes"].as_u64().unwrap() > 500_000, "{estimate}");
+    assert_eq!(estimate["basis"], format!("users and items as in run {}", run["run"].as_str().unwrap()));
+    assert!(step(&document, "model")["estimate"].is_null());
+
+    house.file("files.yaml", "noctule: 1\npipeline: files\nsteps:\n  log: {uses: extract, with: {source: log.csv}}\n  \
+        split: {uses: split, with: {input: log, by: last}}\n  model: {uses: train, with: {input: split.train, algorithm: ials}}\n  \
+        quality: {uses: evaluate, with: {model: model, history: split.train, test: split.test, metrics: [ndcg@20]}}\n");
+    house.file("log.csv", "user,item,time\n");
+    let unknown = house.noctule(&["plan", "files.yaml"]).expect(0).stdout;
+    assert!(unknown.contains("evaluate quality: not known yet: how many users and items"), "{unknown}");
+}
+
+#[test]
 fn nothing_was_run_here_says_so() {
     let house = House::new();
     for arguments in [vec!["show"], vec!["runs"], vec!["resume"], vec!["models", "list"]] {
@@ -97,33 +134,4 @@ fn nothing_was_run_here_says_so() {
         assert!(finished.stderr.contains("nothing was run yet"), "{}", finished.stderr);
     }
     assert!(!house.path().join(".noctule").exists());
-}
-
-#[test]
-fn thirty_nights_each_compare_with_the_real_champion_and_most_pass() {
-    let house = House::new();
-    let pipeline = crate::house::shipped("nightly.yaml");
-    let source = "source=demo://shop?users=6000&items=1500&events=84000";
-    let (mut champion, mut passed) = (Value::Null, 0);
-    for day in 1..=30 {
-        let at = format!("2026-10-{day:02}");
-        let mut arguments = vec!["run", &pipeline, "--at", &at, "--json"];
-        for param in [source, "window=14d", "factors=32"] {
-            arguments.extend(["--param", param]);
-        }
-        let night = house.noctule(&arguments).json();
-        assert_eq!(night["verdict"]["compared"]["home-feed@champion"], champion, "{at}");
-        match night["verdict"]["verdict"].as_str() {
-            Some("pass") => {
-                passed += 1;
-                champion = night["published"]["version"].clone();
-                assert_eq!(night["published"]["promoted"], true, "{at}");
-            }
-            // About 2,700 users cannot tell one percent every night; no night is worse than the last.
-            Some("inconclusive") => assert!(night["published"].is_null(), "{at}"),
-            other => panic!("{at}: {other:?}: {night:#}"),
-        }
-    }
-    assert!(passed >= 15, "only {passed} of 30 nights passed");
-    assert_eq!(house.json(0, &["models", "list"])[0]["versions"], passed);
 }

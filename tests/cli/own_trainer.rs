@@ -1,23 +1,11 @@
 //! A trainer of one's own, in Python, evaluates and publishes like ours.
 
-use std::process::Command;
-
 use crate::house::{House, shipped, workspace};
-
-fn python() -> String {
-    std::env::var("NOCTULE_PYTHON").unwrap_or_else(|_| "python3".to_owned())
-}
 
 #[test]
 fn the_python_trainer_of_the_example_is_judged_and_published() {
-    let python = python();
-    let there = Command::new(&python).args(["-c", "import pyarrow, numpy"]).output();
-    if !there.is_ok_and(|output| output.status.success()) {
-        return crate::house::skipped(
-            "own_trainer",
-            "the Python packages pyarrow and numpy (tests/peers/requirements.txt)",
-        );
-    }
+    let test = "the_python_trainer_of_the_example_is_judged_and_published";
+    let Some(python) = crate::python::with_packages(test, &["numpy", "pyarrow"]) else { return };
     let house = House::new();
     std::os::unix::fs::symlink(workspace().join("dags"), house.path().join("dags")).unwrap();
     let finished = house.noctule(&[

@@ -2,21 +2,14 @@
 
 use std::process::Command;
 
-use crate::house::{House, skipped, workspace};
+use crate::house::{House, workspace};
 use crate::server::{Server, TOKENS, command};
 use crate::shop::{BEATS_POPULARITY, TRAIN, short};
 
-fn python() -> String {
-    std::env::var("NOCTULE_PYTHON").unwrap_or_else(|_| "python3".to_owned())
-}
-
 #[test]
 fn schemathesis_finds_every_answer_as_it_is_described() {
-    let python = python();
-    let there = Command::new(&python).args(["-c", "import schemathesis"]).output();
-    if !there.is_ok_and(|output| output.status.success()) {
-        return skipped("serve_contract", "the Python package schemathesis (tests/peers/requirements.txt)");
-    }
+    let test = "schemathesis_finds_every_answer_as_it_is_described";
+    let Some(python) = crate::python::with_packages(test, &["schemathesis"]) else { return };
     let house = House::new();
     house.file("dags/job.yaml", command("job", "schedule: {cron: \"15 2 * * *\"}\n", "[\"true\"]"));
     house.file("dags/short.yaml", short(TRAIN, BEATS_POPULARITY));

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::address;
 use crate::digest::Digest;
 use crate::erased::ErasedUsers;
 use crate::fingerprint::Fingerprint;
@@ -93,13 +94,21 @@ pub struct Listing {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceObject {
-    /// The full URL of the object.
+    /// The full URL of the object, with all that fetching needs: an HTTP address may be signed in its query. For people
+    /// and records there are [`address::shown`] and [`SourceObject::identity`].
     pub url: String,
     pub size: u64,
     /// What changes when the object changes: an ETag, a version, or a digest of a generator's settings.
     pub tag: String,
     /// The partition it belongs to, such as `date=2026-11-01`; empty for an unpartitioned source.
     pub partition: String,
+}
+
+impl SourceObject {
+    /// What changes when the object is another or holds something else.
+    pub fn identity(&self) -> Value {
+        serde_json::json!([address::identity(&self.url), self.size, self.tag])
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@
 //!
 //! It knows no storage, no clock and no step: bytes in, bytes out. Start with [`manifest`], then [`launch`].
 
+pub mod address;
 pub mod digest;
 pub mod erased;
 pub mod fingerprint;

@@ -78,8 +78,7 @@ pub(crate) fn fingerprint(step: &Step, reads: &Reads, interval: Interval, timezo
 fn partitions(listing: &Listing) -> BTreeMap<&str, String> {
     let mut objects: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for object in &listing.objects {
-        let identity = json!([object.url, object.size, object.tag]);
-        objects.entry(&object.partition).or_default().push(identity);
+        objects.entry(&object.partition).or_default().push(object.identity());
     }
     objects
         .into_iter()

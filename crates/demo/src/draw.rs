@@ -18,6 +18,7 @@ pub(crate) enum Purpose {
     Users,
     Visits,
     Events,
+    BrokenLines,
 }
 
 pub(crate) struct Draw(ChaCha8Rng);

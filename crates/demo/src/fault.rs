@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use jiff::civil::Date;
+
 /// One planted fault.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
@@ -15,6 +17,8 @@ pub enum Fault {
     Future { event_id: i64 },
     /// The row has a value that cannot be.
     Malformed { event_id: i64, what: Malformed },
+    /// A line of the log that is no row, where the log is written as text. `line` counts from 1, a header included.
+    BrokenLine { day: Date, line: u64, what: BrokenLine },
     /// A user that watches faster than people can. `events` are its rows of the day,
     /// `peak_per_minute` the most watch rows in one clock minute.
     Bot { user_id: i64, events: u32, peak_per_minute: u32 },
@@ -40,6 +44,17 @@ pub enum Malformed {
     NanShare,
 }
 
+/// What is wrong with a line that is no row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BrokenLine {
+    /// It ends behind its first value.
+    Cut,
+    /// Two rows without a line's end between them.
+    Joined,
+    /// Bytes that are not UTF-8.
+    NoText,
+}
+
 /// Why two different items look alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HardNegative {
@@ -50,7 +65,7 @@ pub enum HardNegative {
 
 impl Fault {
     /// The word for the kind in files: `duplicate`, `out-of-order`, `late`, `future`,
-    /// `malformed`, `bot`, `twins`, `hard-negative`, `harmful`.
+    /// `malformed`, `broken-line`, `bot`, `twins`, `hard-negative`, `harmful`.
     pub fn kind(&self) -> &'static str {
         match self {
             Fault::Duplicate { .. } => "duplicate",
@@ -58,6 +73,7 @@ impl Fault {
             Fault::Late { .. } => "late",
             Fault::Future { .. } => "future",
             Fault::Malformed { .. } => "malformed",
+            Fault::BrokenLine { .. } => "broken-line",
             Fault::Bot { .. } => "bot",
             Fault::Twins { .. } => "twins",
             Fault::HardNegative { .. } => "hard-negative",
@@ -78,6 +94,10 @@ impl Fault {
             Fault::Malformed { event_id, what } => {
                 let what = what.word();
                 format!(r#"{{"kind":"{kind}","event_id":{event_id},"what":"{what}"}}"#)
+            }
+            Fault::BrokenLine { day, line, what } => {
+                let what = what.word();
+                format!(r#"{{"kind":"{kind}","day":"{day}","line":{line},"what":"{what}"}}"#)
             }
             Fault::Bot { user_id, events, peak_per_minute } => format!(
                 r#"{{"kind":"{kind}","user_id":{user_id},"events":{events},"peak_per_minute":{peak_per_minute}}}"#
@@ -117,6 +137,19 @@ impl Malformed {
             Malformed::NullTime => "null-time",
             Malformed::NegativeWatch => "negative-watch",
             Malformed::NanShare => "nan-share",
+        }
+    }
+}
+
+impl BrokenLine {
+    pub(crate) const ALL: [BrokenLine; 3] = [BrokenLine::Cut, BrokenLine::Joined, BrokenLine::NoText];
+
+    /// `cut`, `joined` or `no-text`.
+    pub fn word(self) -> &'static str {
+        match self {
+            BrokenLine::Cut => "cut",
+            BrokenLine::Joined => "joined",
+            BrokenLine::NoText => "no-text",
         }
     }
 }

@@ -12,6 +12,7 @@
 //!
 //! Read first: [`Shop`], then `feed.rs` for how people behave.
 
+mod broken;
 mod catalogue;
 mod columns;
 mod draw;
@@ -31,8 +32,9 @@ mod visit;
 mod words;
 mod world;
 
+pub use broken::TextFaults;
 pub use events::Events;
-pub use fault::{Fault, HardNegative, Malformed, to_ndjson};
+pub use fault::{BrokenLine, Fault, HardNegative, Malformed, to_ndjson};
 pub use schema::{Table, events_schema, items_schema, users_schema};
 pub use settings::{Address, Settings, SettingsError, VERSION};
 pub use shop::{Batches, Shop};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use jiff::civil::Date;
 
+use crate::broken::TextFaults;
 use crate::events::Events;
 use crate::fault::Fault;
 use crate::population::day_number;
@@ -63,6 +64,11 @@ impl Shop {
         let mut events = self.events(day);
         events.by_ref().for_each(drop);
         events.faults().to_vec()
+    }
+
+    /// Plants broken lines in the event log of `day` as it is written as text.
+    pub fn text_faults(&self, day: Date) -> TextFaults {
+        TextFaults::new(&self.world, day)
     }
 
     /// Every fault of the catalogue as it stands at the end of `day`: twins, hard negatives

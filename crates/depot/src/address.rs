@@ -1,20 +1,15 @@
 //! Addresses of stores, and what else is needed to open one.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::memory::InMemory;
 use object_store::path::Path as Key;
-use object_store::{ObjectStore, RetryConfig};
 use url::Url;
 
 use crate::bucket::Bucket;
 use crate::error::{Error, Result, chain};
 use crate::folder::Folder;
+use crate::remote;
 
 /// What opening a store may depend on. Nothing is read from the process's environment after this was made.
 #[derive(Clone)]
@@ -34,7 +29,7 @@ pub struct Options {
 impl Options {
     /// Takes credentials from the environment, and keeps the cache in the user's cache folder.
     pub fn from_environment() -> Self {
-        let environment: Vec<_> = std::env::vars().filter(|(name, _)| is_store_setting(name)).collect();
+        let environment: Vec<_> = std::env::vars().filter(|(name, _)| remote::is_setting(name)).collect();
         let cache = std::env::var_os("XDG_CACHE_HOME")
             .map(PathBuf::from)
             .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
@@ -56,12 +51,6 @@ impl std::fmt::Debug for Options {
             .field("patience", &self.patience)
             .finish()
     }
-}
-
-fn is_store_setting(name: &str) -> bool {
-    ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix))
-        || name == "SERVICE_ACCOUNT"
-        || name == "IDENTITY_ENDPOINT"
 }
 
 pub(crate) enum Place {
@@ -92,61 +81,15 @@ pub(crate) fn open(address: &str, options: &Options) -> Result<Place> {
         return Ok(Place::Folder(Folder::open(&path, options.create)?));
     }
     let root = Key::from_url_path(url.path()).map_err(|e| bad(chain(&e)))?;
-    let store = remote(&url, options).ok_or_else(|| {
+    let store = remote::open(&url, &options.environment, options.patience).ok_or_else(|| {
         bad("a store is a folder, or an address that begins with `file://`, `s3://`, `gs://` or `az://`"
             .into())
     })?;
-    let store = store.map_err(|e| bad(chain(&e)))?;
+    let store = store.map_err(|error| match remote::lacks_credentials(&error) {
+        true => Error::no_credentials(address),
+        false => bad(chain(&error)),
+    })?;
     Ok(Place::Bucket(Bucket::new(store, root, address.trim_end_matches('/').to_owned())))
-}
-
-fn remote(url: &Url, options: &Options) -> Option<object_store::Result<Arc<dyn ObjectStore>>> {
-    fn shared<S: ObjectStore>(store: object_store::Result<S>) -> object_store::Result<Arc<dyn ObjectStore>> {
-        store.map(|store| Arc::new(store) as Arc<dyn ObjectStore>)
-    }
-    let retry = RetryConfig { max_retries: 10, retry_timeout: options.patience, ..RetryConfig::default() };
-    let settings = |prefix: &'static str| {
-        let named = options.environment.iter().filter(move |(name, _)| name.starts_with(prefix));
-        named.map(|(name, value)| (name.to_ascii_lowercase(), value.as_str()))
-    };
-    let variable = |wanted: &str| options.environment.iter().find(|(name, _)| name == wanted).map(|(_, v)| v);
-    Some(match url.scheme() {
-        "memory" => shared(Ok(InMemory::new())),
-        "s3" | "s3a" => {
-            let mut builder = AmazonS3Builder::new().with_url(url.as_str()).with_retry(retry);
-            for (name, value) in settings("AWS_") {
-                if let Ok(key) = name.parse() {
-                    builder = builder.with_config(key, value);
-                }
-            }
-            shared(builder.build())
-        }
-        "gs" => {
-            let mut builder = GoogleCloudStorageBuilder::new().with_url(url.as_str()).with_retry(retry);
-            if let Some(path) = variable("SERVICE_ACCOUNT") {
-                builder = builder.with_service_account_path(path);
-            }
-            for (name, value) in settings("GOOGLE_") {
-                if let Ok(key) = name.parse() {
-                    builder = builder.with_config(key, value);
-                }
-            }
-            shared(builder.build())
-        }
-        "az" | "azure" | "adl" | "abfs" | "abfss" => {
-            let mut builder = MicrosoftAzureBuilder::new().with_url(url.as_str()).with_retry(retry);
-            if let Some(endpoint) = variable("IDENTITY_ENDPOINT") {
-                builder = builder.with_msi_endpoint(endpoint.clone());
-            }
-            for (name, value) in settings("AZURE_") {
-                if let Ok(key) = name.parse() {
-                    builder = builder.with_config(key, value);
-                }
-            }
-            shared(builder.build())
-        }
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

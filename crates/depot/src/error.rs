@@ -4,6 +4,8 @@ use std::io;
 
 use noctule_artifacts::{Digest, RegistryId};
 
+use crate::remote;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +22,15 @@ pub enum Error {
         "no permission while {doing} in `{place}` ({cause}): give this user or these credentials the right to read, write, list and delete there"
     )]
     PermissionDenied { place: String, doing: String, cause: String },
-    #[error("no space is left while {doing} in `{place}`: free some (`noctule prune` helps), then try again")]
+    #[error(
+        "the store `{store}` needs credentials, and there are none in the environment nor does this machine's cloud give \
+         any: set {variables}"
+    )]
+    NoCredentials { store: String, variables: &'static str },
+    #[error(
+        "no space is left while {doing} in `{place}`: free some there, then try again; with a little space `noctule prune` \
+         frees more"
+    )]
     DiskFull { place: String, doing: String },
     #[error("the store `{store}` cannot hold artifacts: {reason}; {remedy}")]
     Unsuitable { store: String, reason: String, remedy: &'static str },
@@ -78,12 +88,18 @@ impl Error {
             | Error::Unreadable { .. } => Trouble::BadData,
             Error::NoStore { .. }
             | Error::PermissionDenied { .. }
+            | Error::NoCredentials { .. }
             | Error::Unsuitable { .. }
             | Error::OtherRegistry { .. }
             | Error::BadAddress { .. }
             | Error::BadName { .. } => Trouble::BadConfig,
             Error::Conflict { .. } | Error::Io { .. } => Trouble::Other,
         }
+    }
+
+    pub(crate) fn no_credentials(store: &str) -> Self {
+        let scheme = store.split("://").next().unwrap_or_default();
+        Error::NoCredentials { store: store.to_owned(), variables: remote::credentials_of(scheme) }
     }
 
     pub fn is_not_found(&self) -> bool {
@@ -108,6 +124,9 @@ impl Error {
     /// Says what an error of an object store means.
     pub(crate) fn from_store(store: &str, path: &str, doing: &str, cause: object_store::Error) -> Self {
         use object_store::Error as E;
+        if remote::lacks_credentials(&cause) {
+            return Error::no_credentials(store);
+        }
         let (store, doing) = (store.to_owned(), format!("{doing} `{path}`"));
         match cause {
             E::NotFound { .. } => Error::NotFound { store, path: path.to_owned() },

@@ -17,6 +17,7 @@ mod folder;
 mod hashing;
 mod models;
 mod names;
+pub mod remote;
 mod scratch;
 mod sweep;
 mod transfer;

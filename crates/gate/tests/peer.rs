@@ -1,8 +1,5 @@
 //! The statistics against numpy and scipy, which compute them again in `tests/peers/gate/statistics.py`.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use noctule_gate::interval::{bootstrap_bounds, normal_bounds};
 use noctule_gate::ratio::Ratio;
 use noctule_gate::{normal, power};
@@ -10,32 +7,16 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/gate/statistics.py");
+#[path = "../../../tests/support/note.rs"]
+mod note;
+#[path = "../../../tests/support/peer.rs"]
+mod peer;
+#[path = "../../../tests/support/python.rs"]
+mod python;
+#[path = "../../../tests/support/skip.rs"]
+mod skip;
 
-/// The peer's answer; `None`, and a word about it, when Python or a package is missing.
-fn ask(question: &Value) -> Option<Value> {
-    let python = std::env::var("NOCTULE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let there = Command::new(&python).args(["-c", "import numpy, scipy"]).output();
-    if !there.is_ok_and(|output| output.status.success()) {
-        let word = "SKIPPED gate statistics against scipy: install numpy and scipy for python3 or NOCTULE_PYTHON \
-                    (tests/peers/requirements.txt)";
-        assert!(std::env::var("NOCTULE_NO_SKIP").is_err(), "{word}");
-        println!("{word}");
-        return None;
-    }
-    let mut peer = Command::new(python)
-        .arg(SCRIPT)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python starts");
-    let mut stdin = peer.stdin.take().expect("it is piped");
-    stdin.write_all(question.to_string().as_bytes()).expect("the peer reads its question");
-    drop(stdin);
-    let output = peer.wait_with_output().expect("the peer ends");
-    assert!(output.status.success(), "the peer failed");
-    Some(serde_json::from_slice(&output.stdout).expect("the peer answers in JSON"))
-}
+use peer::ask;
 
 /// Columns of three shapes: dense and correlated, zero-inflated, skewed.
 fn cases() -> Vec<(Vec<f64>, Vec<f64>)> {
@@ -74,7 +55,9 @@ fn scipy_computes_the_same() {
     let shares = [1e-6, 0.01, 0.3, 0.5, 0.8, 0.95, 0.999, 0.999_999];
     let cases = cases();
     let asked: Vec<Value> = cases.iter().map(|(x, y)| json!({"candidate": x, "other": y})).collect();
-    let Some(answer) = ask(&json!({"cases": asked, "points": points, "shares": shares})) else {
+    let question = json!({"cases": asked, "points": points, "shares": shares});
+    let Some(answer) = ask("scipy_computes_the_same", "gate/statistics.py", &["numpy", "scipy"], &question)
+    else {
         return;
     };
     for (i, x) in points.into_iter().enumerate() {

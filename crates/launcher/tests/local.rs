@@ -19,6 +19,11 @@ use noctule_launcher::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
+#[path = "../../../tests/support/note.rs"]
+mod note;
+#[path = "../../../tests/support/skip.rs"]
+mod skip;
+
 const ROLE: &str = "NOCTULE_TEST_ROLE";
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -173,17 +178,6 @@ fn is_alive(pid: i32) -> bool {
 
 fn kill(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-}
-
-/// Says by name that a test was skipped, past the harness that would hide it; fails it where nothing may be skipped.
-fn skipped(test: &str) {
-    use std::io::Write;
-    let why = "mounting a small file system needs root; run it as root";
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
-    assert!(
-        std::env::var_os("NOCTULE_NO_SKIP").is_none_or(|value| value != "1"),
-        "{test} was skipped: {why}"
-    );
 }
 
 fn pid_of(started: &Started) -> i32 {
@@ -498,7 +492,10 @@ async fn a_full_disk_costs_the_log_and_not_the_evidence() {
         .arg(kept.path())
         .output();
     if !mount.is_ok_and(|output| output.status.success()) {
-        skipped("a_full_disk_costs_the_log_and_not_the_evidence");
+        skip::skipped(
+            "a_full_disk_costs_the_log_and_not_the_evidence",
+            "mounting a small file system needs root; run it as root",
+        );
         return;
     }
     let home = Home::at(kept.path());

@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod documents;
 mod erasure;
+mod estimate;
 mod exit;
 mod home;
 mod lister;

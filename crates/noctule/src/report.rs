@@ -149,7 +149,15 @@ impl Trouble {
 
     /// A local file or folder that could not be used.
     pub fn file(doing: &str, path: &Path, error: std::io::Error) -> Self {
-        Self::own(format!("could not {doing} {}: {error}", path.display()))
+        use std::io::ErrorKind;
+        let remedy = match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                "; give this user the right to it, or work in another folder"
+            }
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; free some space there",
+            _ => "",
+        };
+        Self::own(format!("could not {doing} {}: {error}{remedy}", path.display()))
     }
 
     /// Diagnostics that are already rendered.

@@ -1,8 +1,6 @@
 //! Metrics and implicit ALS against Python: `tests/peers/recsys`.
 
-use std::io::Write;
 use std::ops::ControlFlow;
-use std::process::{Command, Stdio};
 
 use ndarray::Array2;
 use noctule_recsys::interactions::Interactions;
@@ -13,37 +11,16 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-/// The answer of a script to a question; `None`, and a line about it, when Python or a package is
-/// missing.
-fn ask(test: &str, script: &str, packages: &[&str], question: &Value) -> Option<Value> {
-    let python = std::env::var("NOCTULE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    // Looks for them only: to import them takes seconds.
-    let look = "import sys, importlib.util as i; sys.exit(any(i.find_spec(p) is None for p in sys.argv[1:]))";
-    let there = Command::new(&python).args(["-c", look]).args(packages).output();
-    if !there.is_ok_and(|output| output.status.success()) {
-        let packages = packages.join(" and ");
-        let word = format!(
-            "SKIPPED {test}: install {packages} for python3 or NOCTULE_PYTHON (tests/peers/requirements.txt)"
-        );
-        assert!(std::env::var("NOCTULE_NO_SKIP").as_deref() != Ok("1"), "{word}");
-        // Past the capture of test output, so that a skip is always seen.
-        writeln!(std::io::stderr(), "{word}").expect("stderr takes a line");
-        return None;
-    }
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/recsys/");
-    let mut peer = Command::new(python)
-        .arg(format!("{folder}{script}"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python starts");
-    let mut stdin = peer.stdin.take().expect("it is piped");
-    stdin.write_all(question.to_string().as_bytes()).expect("the peer reads its question");
-    drop(stdin);
-    let output = peer.wait_with_output().expect("the peer ends");
-    assert!(output.status.success(), "the peer failed");
-    Some(serde_json::from_slice(&output.stdout).expect("the peer answers in JSON"))
-}
+#[path = "../../../tests/support/note.rs"]
+mod note;
+#[path = "../../../tests/support/peer.rs"]
+mod peer;
+#[path = "../../../tests/support/python.rs"]
+mod python;
+#[path = "../../../tests/support/skip.rs"]
+mod skip;
+
+use peer::ask;
 
 struct Random(ChaCha8Rng);
 
@@ -165,7 +142,9 @@ fn metrics_agree_with_numpy_and_ranx() {
     }
     let question = json!({"cases": asked, "cutoffs": CUTOFFS});
     let test = "metrics_agree_with_numpy_and_ranx";
-    let Some(answer) = ask(test, "reference_metrics.py", &["numpy", "ranx"], &question) else { return };
+    let Some(answer) = ask(test, "recsys/reference_metrics.py", &["numpy", "ranx"], &question) else {
+        return;
+    };
     let by_ranx = compare(&found, &metrics, &answer);
     assert!(by_ranx > 1000, "ranx gave {by_ranx} values");
 }
@@ -199,7 +178,8 @@ fn ials_agrees_with_numpy() {
             "factors": factors, "epochs": 3, "regularisation": 0.01, "nu": nu, "unobserved_weight": 0.1,
             "start": rows_of(&epochs[0].1.items),
         });
-        let Some(answer) = ask("ials_agrees_with_numpy", "ials_reference.py", &["numpy"], &question) else {
+        let Some(answer) = ask("ials_agrees_with_numpy", "recsys/ials_reference.py", &["numpy"], &question)
+        else {
             return;
         };
         let last = &epochs[3].1;

@@ -1,42 +1,24 @@
 //! Near-duplicates against Python: `tests/peers/similar/pairs.py`, by definition, and datasketch.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 use noctule_recsys::similar::{Method, NearDuplicates};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-type Pairs = BTreeMap<(u64, u64), f64>;
+#[path = "../../../tests/support/note.rs"]
+mod note;
+#[path = "../../../tests/support/peer.rs"]
+mod peer;
+#[path = "../../../tests/support/python.rs"]
+mod python;
+#[path = "../../../tests/support/skip.rs"]
+mod skip;
 
-/// The peer's answer; `None`, and a line about it, when Python or a package is missing.
-fn ask(test: &str, packages: &[&str], question: &Value) -> Option<Value> {
-    let python = std::env::var("NOCTULE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let look = "import sys, importlib.util as i; sys.exit(any(i.find_spec(p) is None for p in sys.argv[1:]))";
-    let there = Command::new(&python).args(["-c", look]).args(packages).output();
-    if !there.is_ok_and(|output| output.status.success()) {
-        let missing = if packages.is_empty() { "python3".to_owned() } else { packages.join(" and ") };
-        let word = format!("SKIPPED {test}: install {missing} for python3 or NOCTULE_PYTHON");
-        assert!(std::env::var("NOCTULE_NO_SKIP").as_deref() != Ok("1"), "{word}");
-        writeln!(std::io::stderr(), "{word}").expect("stderr takes a line");
-        return None;
-    }
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/similar/pairs.py");
-    let mut peer = Command::new(python)
-        .arg(script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python starts");
-    let mut stdin = peer.stdin.take().expect("it is piped");
-    stdin.write_all(question.to_string().as_bytes()).expect("the peer reads its question");
-    drop(stdin);
-    let output = peer.wait_with_output().expect("the peer ends");
-    assert!(output.status.success(), "the peer failed");
-    Some(serde_json::from_slice(&output.stdout).expect("the peer answers in JSON"))
-}
+use peer::ask;
+
+type Pairs = BTreeMap<(u64, u64), f64>;
 
 /// Titles and descriptions in several scripts, and for many of them an edit. No two folded
 /// texts are equal, so that every pair is listed.
@@ -131,7 +113,8 @@ fn pairs_and_similarities_are_those_of_the_definition() {
     for (seed, jaccard, ngram) in [(1, 0.7, 4), (2, 0.4, 3), (3, 0.9, 2)] {
         let items = items(240, seed);
         let test = "pairs_and_similarities_are_those_of_the_definition";
-        let Some(answer) = ask(test, &[], &question(&items, jaccard, ngram, false)) else {
+        let Some(answer) = ask(test, "similar/pairs.py", &[], &question(&items, jaccard, ngram, false))
+        else {
             return;
         };
         let search = NearDuplicates { ngram, method: Method::Exact, ..NearDuplicates::new(jaccard) };
@@ -151,7 +134,7 @@ fn pairs_and_similarities_are_those_of_the_definition() {
 fn minhash_misses_no_more_than_datasketch_may() {
     let items = items(900, 5);
     let test = "minhash_misses_no_more_than_datasketch_may";
-    let Some(answer) = ask(test, &["datasketch"], &question(&items, 0.7, 4, true)) else {
+    let Some(answer) = ask(test, "similar/pairs.py", &["datasketch"], &question(&items, 0.7, 4, true)) else {
         return;
     };
     let all = pairs_of(&answer);

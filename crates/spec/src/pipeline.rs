@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use noctule_artifacts::launch::{EnvValue, Interval};
-use noctule_artifacts::{AliasName, ModelName, OutputName, PipelineName, StepName};
+use noctule_artifacts::{AliasName, ModelName, OutputName, PipelineName, StepName, address};
 use serde_json::Value;
 
 use crate::alerts::Alerts;
@@ -168,12 +168,16 @@ impl StepKind {
         .expect("settings have only text keys and finite numbers")
     }
 
-    /// The part of the settings that decides the result. What an `expect` demands is judged anew in each run.
+    /// The part of the settings that decides the result. What an `expect` demands is judged anew in each run, and how
+    /// an address is signed decides nothing.
     pub fn fingerprint_settings(&self) -> Value {
-        let mut settings = self.canonical();
-        if let (Self::Extract(_), Value::Object(map)) = (self, &mut settings) {
-            map.remove("expect");
+        let Self::Extract(settings) = self else { return self.canonical() };
+        let mut settings = settings.clone();
+        for source in settings.sources.values_mut() {
+            source.source = address::identity(&source.source);
         }
+        let mut settings = Self::Extract(settings).canonical();
+        settings.as_object_mut().expect("settings are an object").remove("expect");
         settings
     }
 

@@ -341,12 +341,21 @@ fn typed(value: &Rendered, at: &Range<usize>) -> Result<Value, Diagnostic> {
         ValueKind::Undefined => {
             return Err(Diagnostic::error(Code::Template, "this template uses a value that does not exist"));
         }
-        ValueKind::Seq => {
+        // An iterable is what `+` makes of two lists.
+        ValueKind::Seq | ValueKind::Iterable => {
             let items = value.try_iter().map_err(|error| worded(&error))?;
-            let nodes = items.take(MOST_ITEMS).map(|item| {
+            let nodes = items.take(MOST_ITEMS + 1).map(|item| {
                 typed(&item, at).map(|value| Node { value, at: at.clone(), defined: None, template: None })
             });
-            Value::List(nodes.collect::<Result<_, _>>()?)
+            let nodes: Vec<Node> = nodes.collect::<Result<_, _>>()?;
+            if nodes.len() > MOST_ITEMS {
+                return Err(Diagnostic::error(
+                    Code::TooComplex,
+                    format!("this template gives a list of more than {MOST_ITEMS} items"),
+                )
+                .help("keep a long list in a file that a step reads"));
+            }
+            Value::List(nodes)
         }
         _ => {
             return Err(Diagnostic::error(Code::Template, "this template gives a mapping")
@@ -402,6 +411,17 @@ mod tests {
     }
 
     #[test]
+    fn lists_are_lists_however_they_are_made() {
+        for text in ["{{ [1, 2] }}", "{{ [1] + [2] }}"] {
+            let Value::List(items) = value(text) else { panic!("{text} is no list") };
+            let items: Vec<Value> = items.into_iter().map(|item| item.value).collect();
+            assert_eq!(items, [Value::Integer(1), Value::Integer(2)], "{text}");
+        }
+        let Value::List(items) = value("{{ [1] * 1000 }}") else { panic!("it is no list") };
+        assert_eq!(items.len(), 1000);
+    }
+
+    #[test]
     fn text_around_makes_text() {
         assert_eq!(value("{{ params.factors }}x{{ params.factors }}"), Value::Text("64x64".into()));
         assert_eq!(value("s3://b/{{ interval.start | date }}/"), Value::Text("s3://b/2026-11-23/".into()));
@@ -434,5 +454,6 @@ mod tests {
         assert!(error(&format!("{{{{ {} }}}}", "1".repeat(5000))).contains("longer than"));
         assert!(render("{{ 'x' * 999999999 }}", RunNames::Hidden).is_err());
         assert!(error("{{ {'a': 1} }}").contains("gives a mapping"));
+        assert!(error("{{ [1] * 1001 }}").contains("more than 1000 items"));
     }
 }

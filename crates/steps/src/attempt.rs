@@ -96,17 +96,20 @@ pub fn run(arguments: &Arguments) -> u8 {
 
 /// Runs one attempt and gives what it committed.
 pub fn work(arguments: &Arguments, emit: &Emit) -> Result<Committed, StepError> {
-    let reader =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AttemptError::Threads)?;
     let options = Options::from_environment();
-    let depot = Depot::open(&arguments.store, &options)?;
-    let bytes = reader.block_on(depot.read(&arguments.launch))?;
+    let bytes = {
+        let reader = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let depot = Depot::open(&arguments.store, &options)?;
+        reader.map_err(AttemptError::Threads)?.block_on(depot.read(&arguments.launch))?
+    };
     let launch = LaunchDocument::from_json(&bytes, arguments.digest)?;
     let threads = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(launch.resources.threads.max(1) as usize)
         .enable_all()
         .build()
         .map_err(AttemptError::Threads)?;
+    // Opened anew: connections of the one above belong to threads that are gone.
+    let depot = Depot::open(&arguments.store, &options)?;
     threads.block_on(attempt(launch, depot, emit.clone()))
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use arrow::datatypes::SchemaRef;
+use noctule_artifacts::OutputName;
 use noctule_artifacts::launch::Input;
 use noctule_artifacts::manifest::{Manifest, OutputForm};
 use noctule_tables::Table;
@@ -75,6 +76,18 @@ impl Attempt {
             files.push(InputFile { name, path });
         }
         Ok(files)
+    }
+
+    /// How many users and items the step that made an input has counted in it, where it has.
+    pub(crate) async fn told_counts(&self, reference: &str) -> Result<(Option<u64>, Option<u64>), StepError> {
+        let record = self.manifest(reference).await?.record;
+        let output = &self.input(reference)?.output;
+        let count = |what: &str| {
+            let of_output =
+                if *output == OutputName::main() { what.to_owned() } else { format!("{output}_{what}") };
+            record.metrics.get(&of_output).map(|value| *value as u64)
+        };
+        Ok((count("users"), count("items")))
     }
 
     /// An input as a table.

@@ -43,6 +43,11 @@ impl Classed for InteractionError {
 }
 
 impl InteractionTable {
+    /// Bytes of memory that so many rows take, beside their ids.
+    pub fn bytes(rows: u64, weighted: bool) -> u64 {
+        rows * if weighted { 12 } else { 8 }
+    }
+
     /// Reads `user`, `item`, the `weight` column when asked for, and the span of `time` when there is one.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod error;
 mod evaluation;
 mod inputs;
 mod interactions;
+mod memory;
 pub mod model;
 mod outputs;
 mod pool;

@@ -7,7 +7,9 @@ use std::time::Instant;
 use noctule_artifacts::{Outcome, OutputName};
 use noctule_gate::TableIdentity;
 use noctule_recsys::interactions::{Interactions, InteractionsError};
-use noctule_recsys::train::ials::{EpochReport, Factors, Ials, IalsError, IalsSettings, SettingsError};
+use noctule_recsys::train::ials::{
+    EpochReport, Extent, Factors, Ials, IalsError, IalsSettings, SettingsError,
+};
 use noctule_recsys::train::popularity;
 use noctule_spec::kinds::train::{Algorithm, Settings};
 use serde_json::Value;
@@ -17,6 +19,7 @@ use crate::attempt::Attempt;
 use crate::emit::Emit;
 use crate::error::{Class, Classed, StepError};
 use crate::interactions::InteractionTable;
+use crate::memory::{Need, grouped};
 use crate::model::{self, Card, DataFacts, FactorTables, Form, LAYOUT, Tables};
 use crate::pool::pool;
 use crate::watch::Watch;
@@ -29,16 +32,12 @@ pub enum TrainError {
     Ials(#[from] IalsError),
     #[error(transparent)]
     Interactions(#[from] InteractionsError),
-    #[error(
-        "training {users} users and {items} items with {factors} factors needs about {needed_mib} MiB, and `resources.memory` is {given_mib} MiB: give the step more memory, or use fewer factors"
-    )]
-    Memory { users: usize, items: usize, factors: usize, needed_mib: u64, given_mib: u64 },
 }
 
 impl Classed for TrainError {
     fn class(&self) -> Class {
         match self {
-            Self::Settings(_) | Self::Memory { .. } => Class::Configuration,
+            Self::Settings(_) => Class::Configuration,
             Self::Ials(_) | Self::Interactions(_) => Class::Data,
         }
     }
@@ -48,7 +47,17 @@ pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
     let reference = settings.input.to_string();
     let table = attempt.table(&reference).await?;
     let budget = attempt.budget()?;
+    let given = attempt.launch.resources.memory_bytes;
+    // What is told of the input comes first, so that nothing is read in vain; then what is found in it.
+    let (users, items) = attempt.told_counts(&reference).await?;
+    let (users, items) = (users.unwrap_or(0), items.unwrap_or(0));
+    let threads = attempt.launch.resources.threads;
+    need(&settings, sizes(&settings, [users, items, table.rows()], threads), 8 * (users + items))
+        .check(given)?;
     let rows = InteractionTable::read(&table, settings.weight.as_deref(), "train on", &budget)?;
+    let found = [rows.users.len() as u64, rows.items.len() as u64, rows.rows() as u64];
+    let id_bytes = rows.users.bytes() + rows.items.bytes();
+    need(&settings, sizes(&settings, found, threads), id_bytes).check(given)?;
     let pairs = Interactions::from_pairs(
         &rows.user_of,
         &rows.item_of,
@@ -64,8 +73,6 @@ pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
     let (factors, training) = match settings.algorithm {
         Algorithm::Popularity => (None, BTreeMap::new()),
         Algorithm::Ials => {
-            let sizes = Sizes { rows: rows.rows(), users: rows.users.len(), items: rows.items.len() };
-            check_memory(&settings, sizes, attempt.launch.resources.memory_bytes)?;
             let watch = watch(attempt, &settings, &rows).await?;
             let (factors, training) = ials(attempt, &settings, &pairs, watch)?;
             (Some(factors), training)
@@ -85,30 +92,40 @@ pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
     Ok(Outcome::Ok)
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Sizes {
-    rows: usize,
-    users: usize,
-    items: usize,
+fn sizes(settings: &Settings, [users, items, pairs]: [u64; 3], threads: u32) -> Extent {
+    let factors = match settings.algorithm {
+        Algorithm::Ials => u64::from(settings.factors),
+        Algorithm::Popularity => 0,
+    };
+    Extent { users, items, pairs, weighted: settings.weight.is_some(), factors, threads: u64::from(threads) }
 }
 
-/// Refuses before the work what could not end: the factors, twice when the best epoch is kept beside the current one,
-/// and the pairs by user and by item.
-fn check_memory(settings: &Settings, sizes: Sizes, given: u64) -> Result<(), TrainError> {
-    let Sizes { rows, users, items } = sizes;
-    let factors = settings.factors as usize;
-    let copies = if settings.early_stop.is_some() { 2 } else { 1 };
-    let needed = 4 * factors as u64 * (users + items) as u64 * copies + 20 * rows as u64;
-    if needed <= given {
-        return Ok(());
+/// What a training holds: the rows as indices and by user and item, and the factors, twice when the best epoch is kept
+/// beside the current one.
+fn need(settings: &Settings, sizes: Extent, id_bytes: u64) -> Need {
+    let Extent { users, items, pairs, weighted, factors, .. } = sizes;
+    let memory = sizes.memory();
+    let of = match (grouped(pairs), users + items) {
+        (rows, 0) => format!("{rows} rows"),
+        (rows, _) => format!("{rows} rows of {} users and {} items", grouped(users), grouped(items)),
+    };
+    let (doing, instead) = match settings.algorithm {
+        Algorithm::Ials => (
+            format!("training on {of} with {factors} factors"),
+            "use fewer `factors`, or train on fewer rows",
+        ),
+        Algorithm::Popularity => (format!("counting {of}"), "train on fewer rows"),
+    };
+    let rows = InteractionTable::bytes(pairs, weighted) + id_bytes + memory.pairs;
+    let need = Need::new(doing, instead).and("rows", rows);
+    if settings.algorithm == Algorithm::Popularity {
+        return need;
     }
-    Err(TrainError::Memory {
-        users,
-        items,
-        factors,
-        needed_mib: needed.div_ceil(1 << 20),
-        given_mib: given >> 20,
-    })
+    let need = need.and("factor tables", memory.tables).and("equations", memory.turned + memory.matrices);
+    match settings.early_stop {
+        Some(_) => need.and("the best epoch's tables", memory.tables + 4 * factors * items),
+        None => need,
+    }
 }
 
 /// What watches the training, when the settings ask for it.
@@ -233,9 +250,17 @@ mod tests {
             serde_json::json!({"input": "split.train", "algorithm": "ials", "factors": 128}),
         )
         .unwrap();
-        let sizes = Sizes { rows: 10_000_000, users: 1_000_000, items: 500_000 };
-        assert!(check_memory(&settings, sizes, 2 << 30).is_ok());
-        let error = check_memory(&settings, sizes, 512 << 20).unwrap_err();
-        insta::assert_snapshot!(error, @"training 1000000 users and 500000 items with 128 factors needs about 924 MiB, and `resources.memory` is 512 MiB: give the step more memory, or use fewer factors");
+        let sizes = Extent {
+            users: 1_000_000,
+            items: 500_000,
+            pairs: 10_000_000,
+            weighted: false,
+            factors: 128,
+            threads: 2,
+        };
+        assert!(need(&settings, sizes, 12_000_000).check(2 << 30).is_ok());
+        let error = need(&settings, sizes, 12_000_000).check(1 << 30).unwrap_err();
+        insta::assert_snapshot!(error, @"training on 10,000,000 rows of 1,000,000 users and 500,000 items with 128 factors needs about 1,459 MiB (factor tables 733 MiB, equations 492 MiB, rows 187 MiB, the program itself 48 MiB), and `resources.memory` gives it 1,024 MiB: raise it to 1536Mi, or use fewer `factors`, or train on fewer rows");
+        assert_eq!(error.class().exit_code(), 78);
     }
 }

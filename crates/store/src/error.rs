@@ -43,8 +43,8 @@ pub enum StoreError {
     Corrupt { place: String, what: String },
 
     #[error(
-        "no space is left for the database {place}, so noctule could not {doing}: free some (`noctule prune` sweeps what \
-         nothing needs), then `noctule resume`"
+        "no space is left for the database {place}, so noctule could not {doing}: free some there, then `noctule resume`; \
+         with a little space `noctule prune` frees more"
     )]
     Full { place: String, doing: &'static str, source: sqlx::Error },
 

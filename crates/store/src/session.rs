@@ -63,10 +63,13 @@ impl Database {
         let mut probe = AnyConnection::connect_with(&options).await.map_err(failed)?;
         greet(&mut probe, dialect).await.map_err(failed)?;
         probe.close().await.map_err(failed)?;
+        // SQLite ends a transaction by itself when the disk is full, and the driver goes on to count it as open: such
+        // a connection can begin no other, so it is closed rather than given out again.
         let pool = AnyPoolOptions::new()
             .max_connections(4)
             .acquire_timeout(Duration::from_secs(10))
             .after_connect(move |connection, _| Box::pin(greet(connection, dialect)))
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_lazy_with(options);
         Ok(Self { pool, dialect, place, turn: Mutex::new(()) })
     }
@@ -293,4 +296,29 @@ fn prepare_file(path: &Path, place: &str) -> Result<String, StoreError> {
         return Err(StoreError::NetworkFileSystem { path, kind });
     }
     file_url(&path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_whose_transaction_ended_by_itself_is_not_given_out_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::connect(&Location::file(folder.path().join("x.db"))).await.unwrap();
+        let mut session = database.write("be cut short").await.unwrap();
+        // As SQLite does when there is no space to commit.
+        session.script("ROLLBACK".to_owned()).await.unwrap();
+        session.commit().await.unwrap_err();
+        // It goes back to the others in its own time, and only then may be the next to be given out.
+        for _ in 0..1000 {
+            if database.pool.num_idle() > 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let mut session = database.write("write again").await.unwrap();
+        session.script("CREATE TABLE t (x TEXT)".to_owned()).await.unwrap();
+        session.commit().await.unwrap();
+    }
 }

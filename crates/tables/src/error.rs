@@ -89,7 +89,7 @@ fn io_class(cause: &io::Error) -> Class {
 fn io_remedy(cause: &io::Error) -> &'static str {
     match cause.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "; free some space (`noctule prune` helps), then try again"
+            "; free some there, then try again; with a little space `noctule prune` frees more"
         }
         io::ErrorKind::PermissionDenied => "; give this user the right to it",
         io::ErrorKind::NotFound => "; it was there before: was it deleted meanwhile?",

@@ -4,8 +4,12 @@ mod artifacts;
 mod folder;
 mod lab;
 mod models;
+#[path = "../../../../tests/support/note.rs"]
+mod note;
 mod primitives;
 mod s3;
+#[path = "../../../../tests/support/skip.rs"]
+mod skip;
 
 /// Makes a test of each function for each kind of store.
 macro_rules! on_every_store {

@@ -118,3 +118,37 @@ pub fn simulate(family: Family, users: usize, confidence: f64, replicates: u32, 
     }
     tally
 }
+
+/// How often a rule that allows `drop` passes candidates of a true loss, one count per loss.
+///
+/// A draw serves every loss: the candidate's values are scaled so that its mean is exactly `1 - loss` times the
+/// other's. Bounds are found as the gate finds them, but with `replicates`.
+pub fn passes<const N: usize>(
+    family: Family,
+    users: usize,
+    drop: f64,
+    confidence: f64,
+    replicates: u32,
+    losses: [f64; N],
+    seeds: Range<u32>,
+) -> [u32; N] {
+    let mut passed = [0; N];
+    for seed in seeds {
+        let mut draws = Draws(ChaCha8Rng::seed_from_u64(u64::from(seed)));
+        draws.0.set_stream(1_000_000 + users as u64 * 8 + family as u64);
+        let (candidate, other): (Vec<f64>, Vec<f64>) = (0..users).map(|_| family.user(&mut draws)).unzip();
+        for (passed, loss) in passed.iter_mut().zip(losses) {
+            let scale = (1.0 - loss) / family.true_ratio();
+            let scaled: Vec<f64> = candidate.iter().map(|value| scale * value).collect();
+            let ratio = Ratio::of(&scaled, &other).expect("the families have a ratio");
+            let lower = match interval::method(&ratio, confidence) {
+                Method::Bootstrap { .. } => {
+                    interval::bootstrap_bounds(&ratio, confidence, replicates, u64::from(seed)).lower
+                }
+                Method::Normal | Method::Equal => interval::normal_bounds(&ratio, confidence).lower,
+            };
+            *passed += u32::from(lower - 1.0 >= -drop);
+        }
+    }
+    passed
+}

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::csv::writer::WriterBuilder;
+use arrow::error::ArrowError;
 use arrow::json::LineDelimitedWriter;
 use jiff::ToSpan;
 use jiff::civil::Date;
-use noctule_demo::{Address, Fault, Shop, Table};
+use noctule_demo::{Address, Fault, Shop, Table, TextFaults};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -35,11 +36,13 @@ pub fn run(arguments: &Demo, as_json: bool) -> Result<Exit, Trouble> {
             .map_err(|_| Trouble::usage(format!("{back} days before {until} is no date")))?;
         let mut events = shop.events(day);
         let name = format!("events/date={day}");
-        rows += write_table(folder, &name, arguments.format, Table::Events, &mut events)?;
+        let mut broken = shop.text_faults(day);
+        rows += write_table(folder, &name, arguments.format, Table::Events, &mut events, Some(&mut broken))?;
         faults.extend_from_slice(events.faults());
+        faults.extend_from_slice(broken.faults());
     }
     for table in [Table::Items, Table::Users] {
-        write_table(folder, table.name(), arguments.format, table, &mut shop.read(table, until))?;
+        write_table(folder, table.name(), arguments.format, table, &mut shop.read(table, until), None)?;
     }
     faults.extend(shop.item_faults(until));
     put(&folder.join("faults.ndjson"), noctule_demo::to_ndjson(&faults).as_bytes())?;
@@ -87,12 +90,14 @@ fn put(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
     fs::write(path, bytes).map_err(|error| Trouble::file("write", path, error))
 }
 
+/// Writes a table as one file; a table of text gets the broken lines that `broken` plants.
 fn write_table(
     folder: &Path,
     name: &str,
     format: DemoFormat,
     table: Table,
     batches: &mut dyn Iterator<Item = RecordBatch>,
+    mut broken: Option<&mut TextFaults>,
 ) -> Result<u64, Trouble> {
     let ending = match format {
         DemoFormat::Parquet => "parquet",
@@ -108,27 +113,49 @@ fn write_table(
     let mut file = BufWriter::new(file);
     let mut rows = 0;
     let mut counted = batches.inspect(|batch| rows += batch.num_rows() as u64);
-    match format {
-        DemoFormat::Parquet => {
-            let level = ZstdLevel::try_new(3).expect("3 is a level of zstd");
-            let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
-            let mut writer =
-                ArrowWriter::try_new(&mut file, table.schema(), Some(properties)).map_err(|e| trouble(&e))?;
-            for batch in counted {
-                writer.write(&batch).map_err(|e| trouble(&e))?;
+    if format == DemoFormat::Parquet {
+        let level = ZstdLevel::try_new(3).expect("3 is a level of zstd");
+        let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
+        let mut writer =
+            ArrowWriter::try_new(&mut file, table.schema(), Some(properties)).map_err(|e| trouble(&e))?;
+        for batch in counted {
+            writer.write(&batch).map_err(|e| trouble(&e))?;
+        }
+        writer.close().map_err(|e| trouble(&e))?;
+    } else {
+        let mut out = Vec::new();
+        let header =
+            text_of(format, &RecordBatch::new_empty(table.schema()), true).map_err(|e| trouble(&e))?;
+        match &mut broken {
+            Some(broken) => broken.pass(&header, &mut out),
+            None => out.extend_from_slice(&header),
+        }
+        counted.try_for_each(|batch| {
+            let lines = text_of(format, &batch, false).map_err(|e| trouble(&e))?;
+            match &mut broken {
+                Some(broken) => broken.plant(&lines, &mut out),
+                None => out.extend_from_slice(&lines),
             }
-            writer.close().map_err(|e| trouble(&e))?;
-        }
-        DemoFormat::Csv => {
-            let mut writer = WriterBuilder::new().with_header(true).build(&mut file);
-            counted.try_for_each(|batch| writer.write(&batch)).map_err(|e| trouble(&e))?;
-        }
-        DemoFormat::Ndjson => {
-            let mut writer = LineDelimitedWriter::new(&mut file);
-            counted.try_for_each(|batch| writer.write(&batch)).map_err(|e| trouble(&e))?;
-            writer.finish().map_err(|e| trouble(&e))?;
-        }
+            file.write_all(&out).map_err(|error| Trouble::file("write", &path, error))?;
+            out.clear();
+            Ok::<_, Trouble>(())
+        })?;
+        file.write_all(&out).map_err(|error| Trouble::file("write", &path, error))?;
     }
     file.flush().map_err(|error| Trouble::file("write", &path, error))?;
     Ok(rows)
+}
+
+/// A batch as lines; with `header`, the line that names the columns, in formats that have one.
+fn text_of(format: DemoFormat, batch: &RecordBatch, header: bool) -> Result<Vec<u8>, ArrowError> {
+    let mut lines = Vec::new();
+    match format {
+        DemoFormat::Csv => WriterBuilder::new().with_header(header).build(&mut lines).write(batch)?,
+        _ => {
+            let mut writer = LineDelimitedWriter::new(&mut lines);
+            writer.write(batch)?;
+            writer.finish()?;
+        }
+    }
+    Ok(lines)
 }

@@ -42,6 +42,21 @@ pub fn bytes(number: u64) -> String {
     format!("{value:.1} {}", units[unit])
 }
 
+/// `812`, `5.6 G`: a number of operations.
+pub fn operations(number: u128) -> String {
+    let units = ["k", "M", "G", "T", "P", "E"];
+    if number < 1000 {
+        return number.to_string();
+    }
+    let mut value = number as f64 / 1000.0;
+    let mut unit = 0;
+    while value >= 999.95 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", units[unit])
+}
+
 /// A metric: whole numbers as counts, others with four digits after the point.
 pub fn metric(value: f64) -> String {
     if value.fract() == 0.0 && value.abs() < 1e15 {
@@ -72,6 +87,10 @@ mod tests {
         }
         assert_eq!([0, 999, 1000, 1234567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0, 1023, 1024, 3 << 30].map(bytes), ["0 B", "1023 B", "1.0 KiB", "3.0 GiB"]);
+        assert_eq!(
+            [7, 28_800_000, 999_990_000, 10u128.pow(22)].map(operations),
+            ["7", "28.8 M", "1.0 G", "10000.0 E"]
+        );
         assert_eq!([28.0, -1200.0, 0.123456, 0.000012].map(metric), ["28", "-1,200", "0.1235", "1.200e-5"]);
     }
 }

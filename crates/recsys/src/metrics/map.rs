@@ -14,8 +14,8 @@ pub fn map(ranks: &[Option<u32>], k: Cutoff) -> f64 {
     let mut hits: Vec<u32> = ranks.iter().flatten().copied().filter(|rank| *rank <= k.get()).collect();
     hits.sort_unstable();
     let precisions: f64 = (1..).zip(&hits).map(|(found, rank)| f64::from(found) / f64::from(*rank)).sum();
-    // 0 / 0 is NaN.
-    precisions / ranks.len() as f64
+    // An empty sum of floats is -0, and 0 / 0 is NaN.
+    (precisions + 0.0) / ranks.len() as f64
 }
 
 #[cfg(test)]
@@ -30,6 +30,7 @@ mod tests {
         assert!((at(&four, 10) - 2.75 / 4.0).abs() < 1e-15);
         assert!((at(&four, 3) - 2.0 / 4.0).abs() < 1e-15);
         assert_eq!(at(&[Some(2)], 1), 0.0);
+        assert!(at(&[None], 3).is_sign_positive());
         assert!(at(&[], 3).is_nan());
     }
 }

@@ -17,7 +17,8 @@ pub fn ndcg(ranks: &[Option<u32>], k: Cutoff) -> f64 {
     let reached: f64 = ranks.iter().flatten().filter(|rank| **rank <= k.get()).map(|rank| gain(*rank)).sum();
     let attainable = u32::try_from(ranks.len()).map_or(k.get(), |truth| truth.min(k.get()));
     let ideal: f64 = (1..=attainable).map(gain).sum();
-    if ranks.is_empty() { f64::NAN } else { reached / ideal }
+    // An empty sum of floats is -0.
+    if ranks.is_empty() { f64::NAN } else { (reached + 0.0) / ideal }
 }
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ mod tests {
         assert_eq!(at(&[Some(3), None], 1), 0.0);
         assert!((at(&[Some(3)], 20) - 0.5).abs() < 1e-15);
         assert!((at(&[Some(2), Some(1)], 20) - 1.0).abs() < 1e-15);
+        assert!(at(&[None], 20).is_sign_positive());
         assert!(at(&[], 20).is_nan());
     }
 }

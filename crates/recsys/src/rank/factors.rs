@@ -12,10 +12,10 @@ use crate::kernel::lines::Lines;
 use crate::kernel::product::{Ahead, Place, SET, product};
 
 /// Items to a panel: what a tile of the product holds in registers.
-const PANEL: usize = 3 * LANES;
+pub(super) const PANEL: usize = 3 * LANES;
 /// Panels to a block, whose scores for a chunk of users stay in the second-level cache.
 const PANELS_PER_BLOCK: usize = 10;
-const BLOCK: usize = PANEL * PANELS_PER_BLOCK;
+pub(super) const BLOCK: usize = PANEL * PANELS_PER_BLOCK;
 
 /// The candidates that a model knows, ascending.
 pub(super) struct KnownItems {

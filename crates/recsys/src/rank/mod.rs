@@ -10,6 +10,7 @@
 //! [`rank()`] hands the result on in chunks of users; [`Tally`] turns them into metrics.
 
 mod chunk;
+mod extent;
 mod factors;
 mod fixed;
 mod model;
@@ -20,6 +21,7 @@ mod top;
 mod universe;
 
 pub use chunk::{RankedChunk, UserRanking};
+pub use extent::{Extent, RankMemory};
 pub use model::{FactorScores, Model, RankError, Scorer, StaticScores};
 pub use overlap::overlap;
 pub use tally::{Figure, Tally};

@@ -18,6 +18,7 @@
 //!
 //! Read next: [`Ials::fit`], then `row.rs`, which solves one user or item.
 
+mod extent;
 mod fixed;
 mod fold_in;
 mod gram;
@@ -37,6 +38,7 @@ use fixed::Fixed;
 use gram::Gram;
 use side::Side;
 
+pub use extent::{Extent, TrainMemory};
 pub use fold_in::FoldIn;
 pub use settings::{IalsSettings, SettingsError};
 

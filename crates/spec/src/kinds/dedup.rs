@@ -11,7 +11,7 @@ use crate::pipeline::StepKind;
 use crate::reference::Reference;
 
 /// Goes up whenever the same settings and inputs give other bytes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "dedup",
@@ -20,7 +20,11 @@ pub(crate) const DECLARATION: Declaration = Declaration {
     prose: "\
 Repeated events go first, then near-duplicate items are joined and interactions rewritten to the one that stays, then \
 repeated pairs of user and item are settled. Of near-duplicate items the oldest id stays: ids that an earlier good run \
-kept are kept again. Two items whose texts differ in a number (an episode, a year) are never joined.",
+kept are kept again. Two items whose texts differ in a number (an episode, a year) are never joined.
+
+A row that stands for several of its pair says in `first_time` when the first of them was: a time like `time`, added \
+by every rule of `pairs` but `keep-first`, whose row is the first itself, when the rows have a `time`. A table that has \
+the column already keeps its earliest one. `split` goes by it.",
     outputs: &[
         Output { name: "main", prose: "The interactions." },
         Output { name: "canonical", prose: "With `near`: each item and the id that stands for it." },

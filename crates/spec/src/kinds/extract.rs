@@ -12,7 +12,7 @@ use crate::form::Form;
 use crate::units::{Change, Share, Span};
 
 /// Goes up whenever the same settings and inputs give other bytes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "extract",
@@ -22,14 +22,28 @@ pub(crate) const DECLARATION: Declaration = Declaration {
 Reads Parquet, CSV and NDJSON from local paths, globs, hive partitions and object stores. Rows that cannot be read are \
 counted and kept aside in `rejected`, and fail the step above `rejected.max_share`; none is dropped silently. Exactly \
 the objects that were listed before the step began are read. Each partition of the source is a part of the result, and \
-a later run takes over the parts that have not changed.
+a later run takes over the parts that have not changed. Rows of a dated partition that lie outside of the window, since \
+they came late or are from the future, are kept aside in `outside`: in another night's window they may lie inside, and \
+no partition is read again for them.
 
 A step has one source, written into `with` itself, or several under `sources`, which `sql` joins. Interactions have \
-the columns `user` and `item`, and where it matters `time` and `value`; a catalogue has `item`. `where` and `sql` see \
-the columns of the source, by their own names; `columns` then names what is made of them.",
+the columns `user` and `item`, and where it matters `time`, `value`, and `first_time`, when the pair was first seen; a \
+catalogue has `item`. `where` and `sql` see the columns of the source, by their own names; `columns` then names what is \
+made of them. Unsigned numbers that do not fit into 64 bits with a sign are names, and read as text.
+
+An HTTP address may have its permit in its query, as presigned addresses of object stores do: the query is used to \
+fetch and stays out of messages, manifests and logs; noctule's own state and the attempt's launch document hold it. \
+What is behind it is known by its ETag, or by size and date; where a server tells neither it is read anew in each \
+run. Object stores find their credentials in the environment (`AWS_*`, `GOOGLE_*`, `AZURE_*`). A remote object is \
+fetched to local disk before it is read, as many partitions at a time as the step has threads.",
     outputs: &[
         Output { name: "main", prose: "The rows, as Parquet." },
         Output { name: "rejected", prose: "Rows that could not be read, each with the reason." },
+        Output {
+            name: "outside",
+            prose: "With `window`, and without `sql`: rows of dated partitions that lie outside of it, each with its \
+                    place among the partition's rows.",
+        },
     ],
     example: "\
 events:

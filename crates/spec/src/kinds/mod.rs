@@ -75,7 +75,11 @@ impl StepKind {
     pub fn outputs(&self) -> Vec<(&'static str, OutputForm)> {
         use OutputForm::{Files, Model, Report, Table};
         match self {
-            Self::Extract(_) => vec![("main", Table), ("rejected", Table)],
+            Self::Extract(settings) => {
+                let windowed = settings.window.is_some() && settings.sql.is_none();
+                let outside = windowed.then_some(("outside", Table));
+                [Some(("main", Table)), Some(("rejected", Table)), outside].into_iter().flatten().collect()
+            }
             Self::Filter(_) => vec![("main", Table)],
             Self::Dedup(settings) => {
                 let canonical = settings.near.is_some().then_some(("canonical", Table));

@@ -12,7 +12,7 @@ use crate::reference::Reference;
 use crate::units::Cut;
 
 /// Goes up whenever the same settings and inputs give other bytes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 pub(crate) const DECLARATION: Declaration = Declaration {
     name: "split",
@@ -21,7 +21,14 @@ pub(crate) const DECLARATION: Declaration = Declaration {
     prose: "\
 The same rows and settings give the same split, whatever the order of the rows: ties in time are broken by user and \
 item. Test rows whose user or item has no training row are dropped and counted. An empty test set, a pair on both \
-sides, and training rows later than the test under `by: time` are errors.",
+sides, and training rows later than the test under `by: time` are errors.
+
+Under `by: time` a pair lies where it was first seen: by its `first_time`, which `dedup` writes, where the table has \
+one, else by its `time`. What a user watched in the training span and again on the test day is thus a training row, and \
+never a test row: last night's model has learnt it, and tonight's would not. Such a row has its `first_time` as `time`, \
+so that no side tells more than was known at its end, and is counted as `test_repeated_pair` (or \
+`validation_repeated_pair`); its other columns stay as they are. A pair that the window no longer shows in training is \
+new to it. The other ways to split look at rows alone.",
     outputs: &[
         Output { name: "train", prose: "The rows to learn from." },
         Output { name: "test", prose: "The rows to predict." },

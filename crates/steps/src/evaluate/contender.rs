@@ -13,7 +13,7 @@ use super::universe::Scene;
 use crate::attempt::Attempt;
 use crate::error::StepError;
 use crate::inputs::InputFile;
-use crate::model::{FactorTables, Form, Model, Tables};
+use crate::model::{FactorSizes, FactorTables, Form, Model, ModelError, Tables};
 
 /// A model ready to be ranked.
 pub(super) struct Contender {
@@ -32,39 +32,63 @@ pub(super) struct Contender {
 }
 
 struct Aligned {
+    /// The scored users that the model knows.
     users: Array2<f32>,
     items: Array2<f32>,
     /// By user of the scene.
     user_rows: Vec<Option<u32>>,
 }
 
-impl Contender {
-    /// Reads a model; `None` for an alias that points nowhere yet.
+/// A model's files, before they are read.
+pub(super) struct Found {
+    reference: ModelReference,
+    digest: Option<Digest>,
+    version: Option<VersionNumber>,
+    /// None for the popularity baseline.
+    files: Vec<InputFile>,
+}
+
+impl Found {
+    /// Brings a model's files onto this machine; `None` for an alias that points nowhere yet.
     ///
     /// # Errors
-    /// A model that is missing, altered or malformed.
-    pub async fn read(
-        attempt: &Attempt,
-        reference: &ModelReference,
-        scene: &Scene,
-    ) -> Result<Option<Self>, StepError> {
+    /// A model that is missing or altered.
+    pub async fn find(attempt: &Attempt, reference: &ModelReference) -> Result<Option<Self>, StepError> {
         let name = reference.to_string();
+        let found = |digest, version, files| Self { reference: reference.clone(), digest, version, files };
         match reference {
-            ModelReference::Popularity => Ok(Some(Self::popularity(scene))),
+            ModelReference::Popularity => Ok(Some(found(None, None, Vec::new()))),
             ModelReference::Trained(_) => {
                 let files = attempt.files(&name).await?;
-                let digest = attempt.input(&name)?.digest;
-                Ok(Some(Self::align(reference, Model::read(&name, &files)?, digest, None, scene)))
+                Ok(Some(found(Some(attempt.input(&name)?.digest), None, files)))
             }
             ModelReference::Published { .. } => {
                 let resolved = attempt.launch.models.get(&name);
                 let resolved =
                     resolved.ok_or_else(|| EvaluateError::Unresolved { reference: name.clone() })?;
                 let Some(version) = resolved else { return Ok(None) };
-                let model = Model::read(&name, &published_files(attempt, version).await?)?;
-                Ok(Some(Self::align(reference, model, version.digest, Some(version.version), scene)))
+                let files = published_files(attempt, version).await?;
+                Ok(Some(found(Some(version.digest), Some(version.version), files)))
             }
         }
+    }
+
+    /// The sizes of its factor tables; `None` for a model without factors.
+    pub fn sizes(&self) -> Result<Option<FactorSizes>, ModelError> {
+        FactorSizes::read(&self.reference.to_string(), &self.files)
+    }
+}
+
+impl Contender {
+    /// Reads a model.
+    ///
+    /// # Errors
+    /// One that is malformed.
+    pub fn read(found: Found, scene: &Scene) -> Result<Self, StepError> {
+        let Found { reference, digest, version, files } = found;
+        let Some(digest) = digest else { return Ok(Self::popularity(scene)) };
+        let model = Model::read_users(&reference.to_string(), &files, Some(&scene.users))?;
+        Ok(Self::align(&reference, model, digest, version, scene))
     }
 
     /// The baseline, which every candidate should beat: items by their rows in tonight's history.

@@ -1,6 +1,7 @@
 //! `evaluate`: scores a candidate and the models it is compared with, in one pass over the same users.
 
 mod contender;
+mod memory;
 mod slices;
 mod universe;
 
@@ -30,9 +31,12 @@ use crate::evaluation::{
 use crate::interactions::InteractionTable;
 use crate::pool::pool;
 
-use contender::Contender;
+use contender::{Contender, Found};
+use memory::{Heard, check_memory};
 use slices::SliceColumn;
 use universe::Scene;
+
+pub use memory::extent_of;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
@@ -84,8 +88,13 @@ impl Classed for EvaluateError {
 }
 
 pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
+    let (found, absent) = find(attempt, &settings).await?;
+    // What is told of the inputs comes first, so that nothing is read in vain; then what is found in them.
+    check_memory(attempt, &settings, &Heard::of_inputs(attempt, &settings).await?, &found)?;
     let scene = Scene::read(attempt, &settings).await?;
-    let (contenders, absent) = contenders(attempt, &settings, &scene).await?;
+    check_memory(attempt, &settings, &Heard::of_scene(&scene), &found)?;
+    let contenders =
+        found.into_iter().map(|found| Contender::read(found, &scene)).collect::<Result<Vec<_>, _>>()?;
     let slices = match &settings.slices {
         Some(slices) => SliceColumn::read_all(attempt, slices, &scene.users).await?,
         None => Vec::new(),
@@ -126,26 +135,25 @@ pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
     Ok(Outcome::Ok)
 }
 
-/// The candidate and the models it is compared with, each aligned to the scene; and those that do not exist yet.
-async fn contenders(
+/// The candidate and the models it is compared with; and those that do not exist yet.
+async fn find(
     attempt: &Attempt,
     settings: &Settings,
-    scene: &Scene,
-) -> Result<(Vec<Contender>, Vec<ModelReference>), StepError> {
-    let candidate = Contender::read(attempt, &settings.model, scene).await?;
+) -> Result<(Vec<Found>, Vec<ModelReference>), StepError> {
+    let candidate = Found::find(attempt, &settings.model).await?;
     let candidate =
         candidate.ok_or_else(|| EvaluateError::NoCandidate { reference: settings.model.to_string() })?;
-    let (mut contenders, mut absent) = (vec![candidate], Vec::new());
+    let (mut found, mut absent) = (vec![candidate], Vec::new());
     for reference in &settings.compare {
-        match Contender::read(attempt, reference, scene).await? {
-            Some(contender) => contenders.push(contender),
+        match Found::find(attempt, reference).await? {
+            Some(model) => found.push(model),
             None => {
                 attempt.emit.note(&format!("{reference} does not exist yet, so it is not compared with"));
                 absent.push(reference.clone());
             }
         }
     }
-    Ok((contenders, absent))
+    Ok((found, absent))
 }
 
 /// Ranks all candidate items for all scored users by all models, and gives the figures by model and metric.

@@ -41,15 +41,16 @@ impl Scene {
         let budget = attempt.budget()?;
         let reference = settings.history.to_string();
         let table = attempt.table(&reference).await?;
+        let test = attempt.table(&settings.test.to_string()).await?;
         let history = InteractionTable::read(&table, None, "rank by", &budget)?;
-        let table = attempt.table(&settings.test.to_string()).await?;
-        let test = InteractionTable::read(&table, None, "predict", &budget)?;
+        let test = InteractionTable::read(&test, None, "predict", &budget)?;
         let split = super::split_found(super::identity(attempt, &reference)?, &history, &test);
         let scene = Self::new(history, &test, settings, split)?;
         for (name, count) in [
             ("test_users", scene.facts.test_users),
             ("scored_users", scene.facts.scored_users),
             ("candidate_items", scene.facts.candidate_items),
+            ("history_rows", scene.facts.history_rows),
             ("test_rows", scene.facts.test_rows),
             ("dropped_unknown_item", scene.facts.dropped_unknown_item),
         ] {

@@ -2,11 +2,12 @@
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use noctule_artifacts::address;
 use noctule_spec::kinds::extract::{Expect, ExpectedRows, Settings};
 use noctule_tables::source::{Grain, Partition};
 use serde_json::Value;
 
-use super::parts::Read;
+use super::read::Read;
 use crate::attempt::Attempt;
 use crate::error::StepError;
 
@@ -26,10 +27,7 @@ pub(super) async fn judge(
     attempt.emit.count("rows_of_interval", own);
     let mut broken = Vec::new();
     if read.kept() == 0 {
-        broken.push(match settings.window {
-            Some(window) => format!("there are no rows in the {window} before {}", interval.end),
-            None => "there are no rows".to_owned(),
-        });
+        broken.push(nothing(settings, read, interval.end));
     }
     let Some(expect) = &settings.expect else { return Ok(broken) };
     broken.extend(partitions(expect, settings, read, attempt, zone));
@@ -38,6 +36,32 @@ pub(super) async fn judge(
     }
     broken.extend(newest(expect, read, interval.end));
     Ok(broken)
+}
+
+/// That no row is left, and what became of those that were read.
+fn nothing(settings: &Settings, read: &Read, end: Timestamp) -> String {
+    let place = match settings.window {
+        Some(window) => format!(" in the {window} before {end}"),
+        None => String::new(),
+    };
+    let sources: Vec<String> =
+        settings.sources.values().map(|source| format!("`{}`", address::shown(&source.source))).collect();
+    let total = read.total();
+    let fates = [
+        (total.unmatched, "not matched by `where`"),
+        (total.rejected, "rejected"),
+        (total.before, "before the window"),
+        (total.after, "after it"),
+    ];
+    let fates: Vec<String> =
+        fates.iter().filter(|(rows, _)| *rows > 0).map(|(rows, fate)| format!("{rows} {fate}")).collect();
+    let became = if fates.is_empty() { String::new() } else { format!(" ({})", fates.join(", ")) };
+    format!(
+        "there are no rows{place}: {} read from {}{became}; check that whatever writes them has run, and the night \
+         that `--at` names",
+        total.read,
+        sources.join(", ")
+    )
 }
 
 /// Rows in `[start, end)`: by the partitions where they are dated, else all rows when every one of them lies there.

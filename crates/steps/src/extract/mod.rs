@@ -1,12 +1,14 @@
 //! `extract`: takes rows out of files, or the synthetic product, into a table.
 //!
 //! A source is read partition by partition, and each partition becomes a part of its own file, which later nights take
-//! over as long as its objects are the same ([`parts`]). With `sql` the parts are tables of a query instead
+//! over as long as its objects are the same ([`parts`]), whatever their window ([`earlier`]). With `sql` the parts are tables of a query instead
 //! ([`query`]). What the data have to look like is judged at the end ([`expect`]).
 
+mod earlier;
 mod expect;
 mod parts;
 mod query;
+mod read;
 mod sources;
 
 use jiff::tz::TimeZone;
@@ -24,7 +26,7 @@ pub use sources::{list_sources, source_exists};
 #[derive(Debug, thiserror::Error)]
 pub enum ExtractError {
     #[error(
-        "{rejected} of {read} rows cannot be read, more than `rejected.max_share` allows ({allowed}); the first: {examples}"
+        "{rejected} of {read} rows cannot be read, more than `rejected.max_share` allows ({allowed}): correct them, allow more, or leave rows out with `where:`{examples}"
     )]
     TooManyRejected { rejected: u64, read: u64, allowed: String, examples: String },
     #[error("the launch document lists nothing for the source `{name}`: start the step again through a run")]

@@ -6,122 +6,33 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use noctule_artifacts::launch::SourceObject;
-use noctule_artifacts::manifest::{Column, Manifest, Output, OutputForm, Part};
+use noctule_artifacts::manifest::{Column, Output, OutputForm, Part};
 use noctule_artifacts::{Digest, OutputName};
 use noctule_spec::kinds::extract::{ONLY_SOURCE, Settings, Source, VERSION};
 use noctule_tables::Written;
 use noctule_tables::source::{
-    Access, Condition, Erased, Fetched, PartCounts, PartOutcome, PartRequest, Partition, Reject, read_part,
-    rejects_schema,
+    Access, Condition, Erased, Fetched, PartOutcome, PartRequest, Partition, Window, outside_schema,
+    read_part, rejects_schema,
 };
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::ExtractError;
+use super::earlier::{EXAMPLES, Earlier, OUTSIDE, Offer};
+use super::read::{Read, sentences};
 use super::sources::{wishes, writing};
 use crate::attempt::Attempt;
 use crate::error::StepError;
 use crate::outputs::columns_of;
 use crate::pool::pool;
 
-/// What became of a source.
-pub(super) struct Read {
-    /// By partition key.
-    pub parts: BTreeMap<String, PartCounts>,
-    pub reused: u64,
-    pub examples: Vec<Reject>,
-    /// What a query made of the parts, when there was one.
-    pub result: Option<PartCounts>,
-}
-
-impl Read {
-    pub fn total(&self) -> PartCounts {
-        let mut total = PartCounts::default();
-        for part in self.parts.values() {
-            total.read += part.read;
-            total.unmatched += part.unmatched;
-            total.rejected += part.rejected;
-            total.erased += part.erased;
-            total.before += part.before;
-            total.after += part.after;
-            total.kept += part.kept;
-            total.late += part.late;
-            total.first = [total.first, part.first].into_iter().flatten().min();
-            total.last = total.last.max(part.last);
-        }
-        if let Some(result) = &self.result {
-            total.rejected += result.rejected;
-            total.erased += result.erased;
-            total.before += result.before;
-            total.after += result.after;
-            total.kept = result.kept;
-            (total.first, total.last) = (result.first, result.last);
-        }
-        total
-    }
-
-    pub fn kept(&self) -> u64 {
-        self.total().kept
-    }
-
-    pub fn report(&self, attempt: &Attempt) {
-        let (total, emit) = (self.total(), &attempt.emit);
-        emit.count("rows", self.kept());
-        emit.count("rows_read", total.read);
-        emit.count("rows_not_matched", total.unmatched);
-        emit.count("rows_rejected", total.rejected);
-        if total.erased > 0 {
-            emit.count("rows_erased", total.erased);
-        }
-        emit.count("rows_before_window", total.before);
-        emit.count("rows_after_window", total.after);
-        emit.count("rows_late", total.late);
-        emit.count("partitions", self.parts.len() as u64);
-        emit.count("partitions_reused", self.reused);
-        if self.reused > 0 {
-            emit.note(&format!(
-                "{} of {} partitions are unchanged and were taken over",
-                self.reused,
-                self.parts.len()
-            ));
-        }
-        for (key, part) in self.parts.iter().filter(|(_, part)| part.late > 0) {
-            emit.metric(&format!("rows_late/{key}"), part.late as f64);
-        }
-    }
-
-    pub fn refuse_rejects(&self, settings: &Settings) -> Result<(), ExtractError> {
-        let total = self.total();
-        let share = settings.rejected.max_share;
-        if total.rejected as f64 <= share.fraction() * total.read as f64 {
-            return Ok(());
-        }
-        let examples = self.examples.iter().take(3).map(|reject| {
-            let column = reject.column.as_ref().map(|name| format!(", column `{name}`")).unwrap_or_default();
-            let found = reject.found.as_ref().map(|text| format!(" (`{text}`)")).unwrap_or_default();
-            format!("{} row {}{column}: {}{found}", reject.object, reject.place, reject.reason)
-        });
-        Err(ExtractError::TooManyRejected {
-            rejected: total.rejected,
-            read: total.read,
-            allowed: share.to_string(),
-            examples: examples.collect::<Vec<_>>().join("; "),
-        })
-    }
-}
+const REJECTED: &str = "rejected";
 
 /// A partition of the listing with the fingerprint of its part.
 pub(super) struct Wanted {
     pub key: String,
     pub objects: Vec<SourceObject>,
     pub fingerprint: Digest,
-}
-
-/// What an earlier artifact offers for a partition.
-struct Offer {
-    path: String,
-    part: Part,
-    counts: PartCounts,
 }
 
 pub(super) async fn run(
@@ -133,26 +44,41 @@ pub(super) async fn run(
     let source = &settings.sources[ONLY_SOURCE];
     let window = window_of(attempt, settings, source)?;
     let wanted = partitions(attempt, settings, source, ONLY_SOURCE)?;
-    let mut read = Read { parts: BTreeMap::new(), reused: 0, examples: Vec::new(), result: None };
+    let mut read = Read::default();
     let earlier = Earlier::load(attempt).await?;
-    let mut outputs = Outputs::default();
+    let mut outputs = Outputs { windowed: settings.window.is_some(), ..Outputs::default() };
     let mut fresh = Vec::new();
     for wanted in wanted {
-        match earlier.offer(&wanted, window) {
-            Some(offer) => {
-                outputs.take_over(attempt, &earlier, &offer)?;
-                read.parts.insert(wanted.key, offer.counts);
-                read.reused += 1;
+        let Some(offer) = earlier.offer(&wanted, window) else {
+            fresh.push(wanted);
+            continue;
+        };
+        read.reused += 1;
+        let examples = offer.examples();
+        let counts = match window.filter(|window| !offer.counts.stands_in(Some(*window))) {
+            None => {
+                outputs.take_over(attempt, &offer, |_| true)?;
+                attempt.part(offer.part.clone());
+                offer.counts
             }
-            None => fresh.push(wanted),
-        }
+            Some(window) => {
+                let outcome = offer.recut(attempt, window, zone).await?;
+                let rejected = outputs.take_over(attempt, &offer, |output| output == REJECTED)?;
+                outputs.place(attempt, &wanted, &outcome, rejected, &examples)?;
+                read.recut += 1;
+                outcome.counts
+            }
+        };
+        read.examples.extend(examples);
+        read.parts.insert(wanted.key, counts);
     }
     let total = read.parts.len() + fresh.len();
-    let reader = Reader { settings, source, window, erased, zone };
+    let reader = Reader { settings, source, window, erased, zone, keep_outside: true };
     for (wanted, outcome) in reader.all(attempt, fresh, total).await? {
         check_time(window, &outcome)?;
-        read.examples.extend(outcome.examples.iter().cloned());
-        outputs.place(attempt, &wanted, &outcome)?;
+        let examples = sentences(&outcome.examples);
+        outputs.place(attempt, &wanted, &outcome, Vec::new(), &examples)?;
+        read.examples.extend(examples);
         read.parts.insert(wanted.key, outcome.counts);
     }
     outputs.declare(attempt);
@@ -164,7 +90,7 @@ pub(super) fn window_of(
     attempt: &Attempt,
     settings: &Settings,
     source: &Source,
-) -> Result<Option<(i64, i64)>, StepError> {
+) -> Result<Option<Window>, StepError> {
     if settings.window.is_none() {
         return Ok(None);
     }
@@ -175,14 +101,14 @@ pub(super) fn window_of(
 }
 
 /// The window before the interval's end, in microseconds.
-pub(super) fn window_before(attempt: &Attempt, settings: &Settings) -> Option<(i64, i64)> {
+pub(super) fn window_before(attempt: &Attempt, settings: &Settings) -> Option<Window> {
     let end = attempt.launch.interval.end;
     let start = end.checked_sub(settings.window?.duration()).unwrap_or(jiff::Timestamp::MIN);
     Some((start.as_microsecond(), end.as_microsecond()))
 }
 
 /// Refuses a window on rows without a time, where the columns were not known before.
-fn check_time(window: Option<(i64, i64)>, outcome: &PartOutcome) -> Result<(), ExtractError> {
+fn check_time(window: Option<Window>, outcome: &PartOutcome) -> Result<(), ExtractError> {
     let timeless = outcome.schema.as_ref().is_some_and(|schema| schema.column_with_name("time").is_none());
     if window.is_some() && timeless { Err(ExtractError::NoTime) } else { Ok(()) }
 }
@@ -205,7 +131,7 @@ pub(super) fn partitions(
         map.remove("source");
     }
     let wanted = objects.into_iter().map(|(key, objects)| {
-        let identity: Vec<Value> = objects.iter().map(|o| json!([o.url, o.size, o.tag])).collect();
+        let identity: Vec<Value> = objects.iter().map(SourceObject::identity).collect();
         let mut known = json!({
             "kind version": VERSION,
             "source": how,
@@ -228,9 +154,11 @@ pub(super) fn partitions(
 pub(super) struct Reader<'a> {
     pub settings: &'a Settings,
     pub source: &'a Source,
-    pub window: Option<(i64, i64)>,
+    pub window: Option<Window>,
     pub erased: Option<&'a Erased>,
     pub zone: &'a TimeZone,
+    /// Whether the rows of dated partitions outside of the window are wanted.
+    pub keep_outside: bool,
 }
 
 impl Reader<'_> {
@@ -262,9 +190,11 @@ impl Reader<'_> {
             }
             let alone = batch.len() == 1;
             let read = |((number, wanted), objects): (&(usize, Wanted), &Vec<Fetched>)| {
+                let partition = Partition::of_key(&wanted.key);
+                let keep_outside = self.keep_outside && partition.begins.is_some();
                 read_part(PartRequest {
                     objects,
-                    partition: Partition::of_key(&wanted.key),
+                    partition,
                     writing: &writing,
                     wishes: wishes.clone(),
                     condition: condition.as_ref(),
@@ -272,6 +202,7 @@ impl Reader<'_> {
                     erased: self.erased,
                     zone: self.zone.clone(),
                     main: folder.join(format!("part-{number}.parquet")),
+                    outside: keep_outside.then(|| folder.join(format!("outside-{number}.parquet"))),
                     rejected: folder.join(format!("rejected-{number}.parquet")),
                     threads: if alone { threads as usize } else { 1 },
                 })
@@ -289,92 +220,80 @@ impl Reader<'_> {
     }
 }
 
-/// Earlier artifacts of the step whose files are whole, newest first.
-struct Earlier(Vec<(String, Manifest)>);
-
-impl Earlier {
-    async fn load(attempt: &Attempt) -> Result<Self, StepError> {
-        let mut manifests = Vec::new();
-        for path in &attempt.launch.earlier {
-            let Some(manifest) = attempt.depot.committed(path).await? else { continue };
-            if attempt.depot.is_whole(&manifest, path).await? {
-                manifests.push((path.clone(), manifest));
-            }
-        }
-        Ok(Self(manifests))
-    }
-
-    fn offer(&self, wanted: &Wanted, window: Option<(i64, i64)>) -> Option<Offer> {
-        self.0.iter().find_map(|(path, manifest)| {
-            let part = manifest.record.parts.iter().find(|part| part.fingerprint == wanted.fingerprint)?;
-            let counts: PartCounts = serde_json::from_value(part.facts.get("counts")?.clone()).ok()?;
-            counts.stands_in(window).then(|| Offer { path: path.clone(), part: part.clone(), counts })
-        })
-    }
-
-    fn manifest(&self, path: &str) -> Option<&Manifest> {
-        self.0.iter().find(|(known, _)| known == path).map(|(_, manifest)| manifest)
-    }
-}
-
-/// The two outputs in the making.
+/// The outputs in the making.
 #[derive(Default)]
 pub(super) struct Outputs {
     /// The columns, and the partition that they were first seen in.
     columns: Option<(String, Vec<Column>)>,
     rows: u64,
     rejected: u64,
+    windowed: bool,
+    outside_columns: Option<Vec<Column>>,
+    outside: u64,
 }
 
 impl Outputs {
+    /// Takes over those of a part's files whose output is wanted; gives their names.
     fn take_over(
         &mut self,
         attempt: &mut Attempt,
-        earlier: &Earlier,
-        offer: &Offer,
-    ) -> Result<(), StepError> {
-        let Some(manifest) = earlier.manifest(&offer.path) else { return Ok(()) };
-        let main = OutputName::main();
-        for name in &offer.part.files {
-            let Some(entry) = manifest.identity.files.iter().find(|file| &file.name == name) else {
-                continue;
-            };
-            attempt.draft.take_over(entry, manifest, &offer.path)?;
-            match entry.output == main {
-                true => self.rows += entry.rows.unwrap_or_default(),
-                false => self.rejected += entry.rows.unwrap_or_default(),
+        offer: &Offer<'_>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, StepError> {
+        let mut names = Vec::new();
+        for entry in offer.entries().filter(|entry| wanted(entry.output.as_str())) {
+            attempt.draft.take_over(entry, offer.manifest, offer.path)?;
+            names.push(entry.name.clone());
+            let rows = entry.rows.unwrap_or_default();
+            let columns =
+                offer.manifest.identity.outputs.get(&entry.output).map(|output| output.columns.clone());
+            match entry.output.as_str() {
+                REJECTED => self.rejected += rows,
+                OUTSIDE => {
+                    self.outside += rows;
+                    self.outside_columns = self.outside_columns.take().or(columns);
+                }
+                _ => {
+                    self.rows += rows;
+                    self.agree(&offer.part.key, columns.unwrap_or_default())?;
+                }
             }
         }
-        if offer.counts.kept > 0
-            && let Some(output) = manifest.identity.outputs.get(&main)
-        {
-            self.agree(&offer.part.key, output.columns.clone())?;
-        }
-        attempt.part(offer.part.clone());
-        Ok(())
+        Ok(names)
     }
 
-    /// Moves the files of a part that was read to where the artifact has them.
-    pub fn place(
+    /// Moves the files of a part that was read, or cut anew, to where the artifact has them. `taken_over` are files of
+    /// the part that are there already.
+    fn place(
         &mut self,
         attempt: &mut Attempt,
         wanted: &Wanted,
         outcome: &PartOutcome,
+        taken_over: Vec<String>,
+        examples: &[String],
     ) -> Result<(), StepError> {
-        if let (Some(schema), false) = (&outcome.schema, outcome.main.is_empty()) {
-            self.agree(&wanted.key, columns_of(schema))?;
+        if let Some(schema) = &outcome.schema {
+            if !outcome.main.is_empty() {
+                self.agree(&wanted.key, columns_of(schema))?;
+            }
+            if !outcome.outside.is_empty() {
+                self.outside_columns.get_or_insert_with(|| columns_of(&outside_schema(schema)));
+            }
         }
         let mut files = place_files(attempt, "main", &wanted.key, &outcome.main)?;
-        files.extend(place_files(attempt, "rejected", &wanted.key, &outcome.rejected)?);
-        self.rows += outcome.main.iter().map(|file| file.rows).sum::<u64>();
-        self.rejected += outcome.rejected.iter().map(|file| file.rows).sum::<u64>();
+        files.extend(place_files(attempt, OUTSIDE, &wanted.key, &outcome.outside)?);
+        files.extend(place_files(attempt, REJECTED, &wanted.key, &outcome.rejected)?);
+        files.extend(taken_over);
+        let rows = |written: &[Written]| written.iter().map(|file| file.rows).sum::<u64>();
+        self.rows += rows(&outcome.main);
+        self.outside += rows(&outcome.outside);
+        self.rejected += rows(&outcome.rejected);
         let counts = serde_json::to_value(&outcome.counts).expect("counts have only text keys");
-        attempt.part(Part {
-            key: wanted.key.clone(),
-            fingerprint: wanted.fingerprint,
-            files,
-            facts: BTreeMap::from([("counts".to_owned(), counts)]),
-        });
+        let mut facts = BTreeMap::from([("counts".to_owned(), counts)]);
+        if !examples.is_empty() {
+            facts.insert(EXAMPLES.to_owned(), examples.into());
+        }
+        attempt.part(Part { key: wanted.key.clone(), fingerprint: wanted.fingerprint, files, facts });
         Ok(())
     }
 
@@ -396,11 +315,15 @@ impl Outputs {
         Err(ExtractError::OtherType { column, partition: key.to_owned(), found, first: first.clone(), known })
     }
 
-    pub fn declare(self, attempt: &mut Attempt) {
+    fn declare(self, attempt: &mut Attempt) {
         let columns = self.columns.map(|(_, columns)| columns).unwrap_or_default();
-        let output = Output { form: OutputForm::Table, columns, rows: Some(self.rows) };
-        attempt.outputs.insert(OutputName::main(), output);
-        let rejected = "rejected".parse().expect("a valid name");
+        let table = |columns, rows| Output { form: OutputForm::Table, columns, rows: Some(rows) };
+        attempt.outputs.insert(OutputName::main(), table(columns, self.rows));
+        if self.windowed {
+            let outside = OUTSIDE.parse().expect("a valid name");
+            attempt.outputs.insert(outside, table(self.outside_columns.unwrap_or_default(), self.outside));
+        }
+        let rejected = REJECTED.parse().expect("a valid name");
         attempt.declare_table(&rejected, &rejects_schema(), self.rejected);
     }
 }

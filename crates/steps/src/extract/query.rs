@@ -1,6 +1,5 @@
 //! Several sources, joined by a `SELECT`.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt;
@@ -11,14 +10,12 @@ use noctule_spec::kinds::extract::Settings;
 use noctule_tables::TableWriter;
 use noctule_tables::normal::{normal_batch, normal_schema};
 use noctule_tables::source::{
-    Erased, Fetched, PartOutcome, PartRequest, Partition, Query, SourceError, Writing, read_part,
-    rejects_schema,
+    Erased, Fetched, PartOutcome, PartRequest, Partition, Query, Writing, read_part, rejects_schema,
 };
 
 use super::ExtractError;
-use super::parts::{
-    Read, Reader, Wanted, move_file, partitions, paths, place_files, window_before, window_of,
-};
+use super::parts::{Reader, Wanted, move_file, partitions, paths, place_files, window_before, window_of};
+use super::read::{Read, sentences};
 use crate::attempt::Attempt;
 use crate::error::StepError;
 use crate::outputs::columns_of;
@@ -33,14 +30,17 @@ pub(super) async fn run(
 ) -> Result<Read, StepError> {
     let budget = attempt.budget()?;
     let query = Query::new(sql, &budget)?;
-    let mut read = Read { parts: BTreeMap::new(), reused: 0, examples: Vec::new(), result: None };
+    let mut read = Read::default();
     let mut rejected = 0;
+    let mut empty = false;
     let folder = attempt.draft.spill_folder()?;
     for (name, source) in &settings.sources {
         let window = window_of(attempt, settings, source)?;
         let wanted: Vec<Wanted> = partitions(attempt, settings, source, name)?;
         let total = wanted.len();
-        let outcomes = Reader { settings, source, window, erased, zone }.all(attempt, wanted, total).await?;
+        let outcomes = Reader { settings, source, window, erased, zone, keep_outside: false }
+            .all(attempt, wanted, total)
+            .await?;
         let table = folder.join(format!("table-{name}"));
         std::fs::create_dir_all(&table).map_err(|cause| ExtractError::File {
             doing: "making the folder",
@@ -50,20 +50,26 @@ pub(super) async fn run(
         for (number, path) in paths(&outcomes).iter().enumerate() {
             move_file(path, &table.join(format!("{number:06}.parquet")))?;
         }
-        let Some(schema) = outcomes.iter().find_map(|(_, outcome)| outcome.schema.clone()) else {
-            return Err(SourceError::Missing { address: source.source.clone() }.into());
-        };
-        query.table(name, &table, &schema).await?;
+        match outcomes.iter().find_map(|(_, outcome)| outcome.schema.clone()) {
+            Some(schema) => query.table(name, &table, &schema).await?,
+            None => {
+                attempt.emit.note(&format!("the source `{name}` has no rows, so there is nothing to query"));
+                empty = true;
+            }
+        }
         for (wanted, outcome) in outcomes {
             let key = if wanted.key.is_empty() { name.clone() } else { format!("{name}/{}", wanted.key) };
             place_files(attempt, "rejected", &key, &outcome.rejected)?;
             rejected += outcome.counts.rejected;
-            read.examples.extend(outcome.examples);
+            read.examples.extend(sentences(&outcome.examples));
             read.parts.insert(key, outcome.counts);
         }
     }
-    let result = judge(attempt, settings, &query, &folder, erased, zone).await?;
-    read.examples.extend(result.examples);
+    let result = match empty {
+        true => PartOutcome::default(),
+        false => judge(attempt, settings, &query, &folder, erased, zone).await?,
+    };
+    read.examples.extend(sentences(&result.examples));
     rejected += result.counts.rejected;
     place_files(attempt, "main", "", &result.main)?;
     place_files(attempt, "rejected", "sql", &result.rejected)?;
@@ -111,6 +117,7 @@ async fn judge(
         erased,
         zone: zone.clone(),
         main: folder.join("result-main.parquet"),
+        outside: None,
         rejected: folder.join("result-rejected.parquet"),
         threads: attempt.launch.resources.threads as usize,
     })?)

@@ -9,7 +9,7 @@ mod marks;
 use noctule_artifacts::Outcome;
 use noctule_spec::kinds::filter::Settings;
 use noctule_spec::units::Span;
-use noctule_tables::rows::{Coded, Counts, Keep, PairList, write_kept};
+use noctule_tables::rows::{Coded, Counts, Keep, PairList, Times, write_kept};
 use noctule_tables::{Budget, Table};
 
 use crate::StepResult;
@@ -98,10 +98,11 @@ impl<'a> Work<'a> {
         let timed = settings.window.is_some()
             || settings.bots.is_some()
             || settings.users.as_ref().is_some_and(|users| users.within.is_some());
+        let times = if timed { Times::Own } else { Times::None };
         let mut marks = Marks::new(table, settings, harm_in_rows)?;
         let columns = marks.columns();
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-        let coded = Coded::read(table, timed, &columns, &budget, |first, batch| {
+        let coded = Coded::read(table, times, &columns, &budget, |first, batch| {
             marks.look_at(first, batch);
             attempt.emit.progress(first, Some(2 * table.rows()), "rows");
             Ok(())

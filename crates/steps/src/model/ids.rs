@@ -63,6 +63,14 @@ impl Ids {
         self.len() == 0
     }
 
+    /// Bytes of memory that they take.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::Integer(ids) => 8 * ids.len() as u64,
+            Self::Text(ids) => ids.iter().map(|id| (size_of::<String>() + id.len()) as u64).sum(),
+        }
+    }
+
     /// The id at a position, as text.
     pub fn text(&self, position: usize) -> String {
         match self {

@@ -6,11 +6,13 @@
 //! fingerprint, and a reader refuses files of different trainings.
 
 mod card;
+mod factors;
 mod ids;
 mod read;
 mod write;
 
 pub use card::{Card, DataFacts, Form, IdType, IdTypes, LAYOUT};
+pub use factors::FactorSizes;
 pub use ids::{IdIndex, Ids};
 pub use read::{Model, ModelError};
 pub use write::write;

@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use ndarray::Array2;
 use noctule_tables::Table;
 use noctule_tables::rows::{IdColumn, id_kind};
-use safetensors::SafeTensors;
-use safetensors::tensor::Dtype;
 use serde::Deserialize;
 
+use super::factors::{FactorFile, FactorSizes};
 use super::{
-    CARD, Card, FINGERPRINT, FactorTables, Form, ITEM_FACTORS, ITEMS, ITEMS_CSV, IdType, Ids, LAYOUT, TENSOR,
-    Tables, USER_FACTORS, USERS, USERS_CSV,
+    CARD, Card, FINGERPRINT, FactorTables, Form, ITEM_FACTORS, ITEMS, ITEMS_CSV, IdType, Ids, LAYOUT, Tables,
+    USER_FACTORS, USERS, USERS_CSV,
 };
 use crate::error::{Class, Classed};
 use crate::inputs::InputFile;
@@ -79,14 +78,43 @@ impl Model {
     /// A file that is missing or malformed, tables that do not fit each other, factors that are not finite, files of
     /// different trainings.
     pub fn read(name: &str, files: &[InputFile]) -> Result<Self, ModelError> {
+        Self::read_users(name, files, None)
+    }
+
+    /// The same, of users only those among `users`, when some are named: what is read of the others is checked, and not
+    /// kept.
+    pub(crate) fn read_users(
+        name: &str,
+        files: &[InputFile],
+        users: Option<&Ids>,
+    ) -> Result<Self, ModelError> {
         let reader = Reader { name, files };
         let card = reader.card()?;
         let (items, counts) = reader.items(&card)?;
         let factors = match card.form {
             Form::Counts => None,
-            Form::Factors => Some(reader.factors(&card, &items)?),
+            Form::Factors => Some(reader.factors(&card, &items, users)?),
         };
         Ok(Self { card, tables: Tables { items, counts, factors } })
+    }
+}
+
+impl FactorSizes {
+    /// Reads them from the files' headers; `None` for a model without factors.
+    ///
+    /// # Errors
+    /// A file that is missing, or has no header.
+    pub fn read(name: &str, files: &[InputFile]) -> Result<Option<Self>, ModelError> {
+        let reader = Reader { name, files };
+        if files.is_empty() || reader.card()?.form == Form::Counts {
+            return Ok(None);
+        }
+        let shape = |file| {
+            let shape = reader.open(file)?.shape().map_err(|cause| reader.bad(file, cause))?;
+            Ok::<_, ModelError>((shape.0 as u64, shape.1 as u64))
+        };
+        let ((users, _), (items, factors)) = (shape(USER_FACTORS)?, shape(ITEM_FACTORS)?);
+        Ok(Some(Self { users, items, factors }))
     }
 }
 
@@ -115,6 +143,10 @@ impl Reader<'_> {
 
     fn bytes(&self, file: &str) -> Result<Vec<u8>, ModelError> {
         std::fs::read(self.need(file)?).map_err(|error| self.bad(file, error))
+    }
+
+    fn open(&self, file: &str) -> Result<FactorFile, ModelError> {
+        FactorFile::open(self.need(file)?).map_err(|cause| self.bad(file, cause))
     }
 
     fn card(&self) -> Result<Card, ModelError> {
@@ -226,16 +258,23 @@ impl Reader<'_> {
         Ok((ids, counts))
     }
 
-    fn factors(&self, card: &Card, items: &Ids) -> Result<FactorTables, ModelError> {
+    fn factors(&self, card: &Card, items: &Ids, of_users: Option<&Ids>) -> Result<FactorTables, ModelError> {
         let (users, users_file) = self.users(card)?;
         let items_file = if self.find(ITEMS).is_some() { ITEMS } else { ITEMS_CSV };
-        let user_factors = self.factor_table(USER_FACTORS, card, users.len(), users_file)?;
-        let item_factors = self.factor_table(ITEM_FACTORS, card, items.len(), items_file)?;
+        let kept: Option<Vec<bool>> =
+            of_users.map(|wanted| wanted.index().find(&users).iter().map(Option::is_some).collect());
+        let keep = |row: usize| kept.as_ref().is_none_or(|kept| kept[row]);
+        let user_factors = self.factor_table(USER_FACTORS, card, users.len(), users_file, keep)?;
+        let item_factors = self.factor_table(ITEM_FACTORS, card, items.len(), items_file, |_| true)?;
         if user_factors.ncols() != item_factors.ncols() {
             let (ours, theirs) = (user_factors.ncols(), item_factors.ncols());
             return Err(self
                 .bad(USER_FACTORS, format!("it has {ours} factors a row, and {ITEM_FACTORS} has {theirs}")));
         }
+        let users = match &kept {
+            None => users,
+            Some(kept) => users.select(&(0..kept.len()).filter(|row| kept[*row]).collect::<Vec<_>>()),
+        };
         Ok(FactorTables { users, user_factors, item_factors })
     }
 
@@ -245,39 +284,21 @@ impl Reader<'_> {
         card: &Card,
         rows: usize,
         ids_file: &str,
+        keep: impl Fn(usize) -> bool,
     ) -> Result<Array2<f32>, ModelError> {
-        let bytes = self.bytes(file)?;
-        self.same_training(file, &bytes, card)?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| self.bad(file, error))?;
-        let tensor =
-            tensors.tensor(TENSOR).map_err(|_| self.bad(file, format!("it has no tensor `{TENSOR}`")))?;
-        if tensor.dtype() != Dtype::F32 {
-            return Err(self.bad(file, format!("its numbers are {:?}, not F32", tensor.dtype())));
-        }
-        let &[found, columns] = tensor.shape() else {
-            return Err(self.bad(file, format!("its shape is {:?}, not [rows, factors]", tensor.shape())));
-        };
+        let factors = self.open(file)?;
+        self.same_training(file, factors.fingerprint(), card)?;
+        let (found, columns) = factors.shape().map_err(|cause| self.bad(file, cause))?;
         if found != rows || columns == 0 {
             return Err(self.bad(
                 file,
                 format!("it has {found} rows of {columns} factors, and {ids_file} has {rows} rows"),
             ));
         }
-        let numbers = tensor.data().chunks_exact(4);
-        let numbers: Vec<f32> =
-            numbers.map(|four| f32::from_le_bytes(four.try_into().expect("chunks of four bytes"))).collect();
-        if let Some(at) = numbers.iter().position(|number| !number.is_finite()) {
-            return Err(self.bad(
-                file,
-                format!("row {} holds {}, which is no finite number", at / columns, numbers[at]),
-            ));
-        }
-        Array2::from_shape_vec((rows, columns), numbers).map_err(|error| self.bad(file, error))
+        factors.read(keep).map_err(|cause| self.bad(file, cause))
     }
 
-    fn same_training(&self, file: &str, bytes: &[u8], card: &Card) -> Result<(), ModelError> {
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| self.bad(file, error))?;
-        let theirs = metadata.metadata().as_ref().and_then(|metadata| metadata.get(FINGERPRINT));
+    fn same_training(&self, file: &str, theirs: Option<&str>, card: &Card) -> Result<(), ModelError> {
         match theirs {
             Some(theirs) if *theirs == card.fingerprint => Ok(()),
             Some(theirs) => Err(ModelError::MixedTrainings {
@@ -285,7 +306,7 @@ impl Reader<'_> {
                 a: CARD.to_owned(),
                 ours: card.fingerprint.clone(),
                 b: file.to_owned(),
-                theirs: theirs.clone(),
+                theirs: theirs.to_owned(),
             }),
             None => Err(self.bad(file, format!("its metadata has no `{FINGERPRINT}`"))),
         }

@@ -15,10 +15,10 @@ async fn pairs(rule: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_row_of_each_pair_stays_in_its_place() {
     insta::assert_snapshot!(pairs("keep-latest").await, @"
-    item time user value
-    11 3Z 1 2.0
-    10 7Z 1 0.2
-    10 1Z 2 1.5
+    item time user value first_time
+    11 3Z 1 2.0 3Z
+    10 7Z 1 0.2 5Z
+    10 1Z 2 1.5 1Z
     ");
     insta::assert_snapshot!(pairs("keep-first").await, @"
     item time user value
@@ -27,22 +27,22 @@ async fn one_row_of_each_pair_stays_in_its_place() {
     11 3Z 1 2.0
     ");
     insta::assert_snapshot!(pairs("keep-max").await, @"
-    item time user value
-    11 3Z 1 2.0
-    10 6Z 1 0.9
-    10 1Z 2 1.5
+    item time user value first_time
+    11 3Z 1 2.0 3Z
+    10 6Z 1 0.9 5Z
+    10 1Z 2 1.5 1Z
     ");
     insta::assert_snapshot!(pairs("sum").await, @"
-    item time user value
-    11 3Z 1 2.0
-    10 7Z 1 1.7
-    10 1Z 2 3.0
+    item time user value first_time
+    11 3Z 1 2.0 3Z
+    10 7Z 1 1.7 5Z
+    10 1Z 2 3.0 1Z
     ");
     insta::assert_snapshot!(pairs("count").await, @"
-    item time user value
-    11 3Z 1 1.0
-    10 7Z 1 4.0
-    10 1Z 2 2.0
+    item time user value first_time
+    11 3Z 1 1.0 3Z
+    10 7Z 1 4.0 5Z
+    10 1Z 2 2.0 1Z
     ");
 }
 
@@ -84,10 +84,10 @@ async fn twins_become_the_oldest_and_stay_it() {
     let inputs = [("events", &input), ("catalogue", &items)];
     let done = house.step("dedup", with, &inputs).await.unwrap();
     insta::assert_snapshot!(house.text(&done, "main").await, @"
-    item time user value
-    20 2026-11-01T00:00:02Z 1 1.0
-    20 2026-11-01T00:00:03Z 2 1.0
-    40 2026-11-01T00:00:04Z 3 1.0
+    item time user value first_time
+    20 2026-11-01T00:00:02Z 1 1.0 2026-11-01T00:00:01Z
+    20 2026-11-01T00:00:03Z 2 1.0 2026-11-01T00:00:03Z
+    40 2026-11-01T00:00:04Z 3 1.0 2026-11-01T00:00:04Z
     ");
     insta::assert_snapshot!(house.text(&done, "canonical").await, @"
     item canonical

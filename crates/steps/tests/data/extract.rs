@@ -60,7 +60,7 @@ async fn too_many_rejected_rows_are_fatal_and_shown() {
     let error = house.extract(with).await.unwrap_err();
     assert_eq!(error.class, Class::Data);
     let text = error.to_string().replace(&house.folder.path().display().to_string(), "DIR");
-    insta::assert_snapshot!(text, @"4 of 8 rows cannot be read, more than `rejected.max_share` allows (10%); the first: file://DIR/log.csv row 4, column `share`: is no finite number (`x`); file://DIR/log.csv row 6, column `user_id`: has no user; file://DIR/log.csv row 7, column `ts`: has no time");
+    insta::assert_snapshot!(text, @"4 of 8 rows cannot be read, more than `rejected.max_share` allows (10%): correct them, allow more, or leave rows out with `where:`; file://DIR/log.csv row 4, column `share`: is no finite number (`x`); file://DIR/log.csv row 6, column `user_id`: has no user; file://DIR/log.csv row 7, column `ts`: has no time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,13 +135,90 @@ async fn partitions_are_pruned_cut_and_taken_over() {
     assert_eq!(metric(&again, "partitions_reused"), 2.0);
     assert_eq!(again.digest, first.digest);
 
-    // The next night sees a new day; the one that left the window is not read.
+    // The next night sees a new day; the one that left the window is not read, and a late row of last
+    // night's has left it, too.
     house.interval = day("2026-11-02T00:00:00Z");
     let next = house.extract(with.clone()).await.unwrap();
     assert_eq!(metric(&next, "partitions"), 2.0);
+    assert_eq!((metric(&next, "partitions_reused"), metric(&next, "partitions_recut")), (1.0, 1.0));
+    insta::assert_snapshot!(house.text(&next, "outside").await, @"
+    item time user place
+    12 2026-10-31T01:00:00Z 2 1
+    1 2031-01-01T00:00:00Z 4 2
+    ");
     house.earlier.clear();
     let fresh = house.extract(with).await.unwrap();
     assert_eq!(fresh.digest, next.digest, "taken over or read, the result is one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_day_is_read_twice_for_rows_from_the_future_or_the_past() {
+    let mut house = House::new();
+    for (date, rows) in [
+        (
+            "01",
+            "1,10,2026-11-01 12:00:00\n1,11,2026-11-03 01:00:00\n1,12,2026-11-01 13:00:00\n-,13,2026-11-01\n",
+        ),
+        ("02", "2,10,2026-11-02 12:00:00\n2,11,2026-11-01 23:00:00\n2,12,2026-11-04 23:00:00\n"),
+        ("03", "3,10,2026-11-03 12:00:00\n"),
+        ("04", "4,10,2026-11-04 12:00:00\n4,11,2026-11-02 01:00:00\n"),
+    ] {
+        house.file(&format!("log/date=2026-11-{date}/a.csv"), format!("user,item,time\n{rows}"));
+    }
+    let with = json!({
+        "source": house.folder.path().join("log"),
+        "columns": {
+            "user": {"from": "user", "type": "integer"}, "item": {"from": "item"}, "time": {"from": "time"},
+        },
+        "step": {"window": 3 * 86400, "rejected": {"max_share": 0.5}},
+    });
+    let mut kept = Vec::new();
+    for night in ["01", "02", "03", "04"] {
+        house.interval = day(&format!("2026-11-{night}T00:00:00Z"));
+        let done = house.extract(with.clone()).await.unwrap();
+        assert_eq!(metric(&done, "partitions") - metric(&done, "partitions_reused"), 1.0, "{night}");
+        let earlier = std::mem::take(&mut house.earlier);
+        let fresh = house.extract(with.clone()).await.unwrap();
+        assert_eq!(fresh.digest, done.digest, "{night}");
+        for name in ["rows_read", "rows_rejected", "rows_before_window", "rows_after_window", "rows_late"] {
+            assert_eq!(metric(&fresh, name), metric(&done, name), "{night}: {name}");
+        }
+        house.earlier = earlier;
+        house.earlier.insert(0, done.path.clone());
+        kept.push(
+            house.text(&done, "main").await.lines().skip(1).map(|row| row.replace(":00:00Z", "")).collect(),
+        );
+    }
+    let kept: Vec<Vec<String>> = kept;
+    insta::assert_debug_snapshot!(kept, @r#"
+    [
+        [
+            "10 2026-11-01T12 1",
+            "12 2026-11-01T13 1",
+        ],
+        [
+            "10 2026-11-01T12 1",
+            "12 2026-11-01T13 1",
+            "10 2026-11-02T12 2",
+            "11 2026-11-01T23 2",
+        ],
+        [
+            "10 2026-11-01T12 1",
+            "11 2026-11-03T01 1",
+            "12 2026-11-01T13 1",
+            "10 2026-11-02T12 2",
+            "11 2026-11-01T23 2",
+            "10 2026-11-03T12 3",
+        ],
+        [
+            "10 2026-11-02T12 2",
+            "12 2026-11-04T23 2",
+            "10 2026-11-03T12 3",
+            "10 2026-11-04T12 4",
+            "11 2026-11-02T01 4",
+        ],
+    ]
+    "#);
 }
 
 #[tokio::test(flavor = "multi_thread")]

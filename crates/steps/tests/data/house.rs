@@ -1,12 +1,13 @@
 //! A store in a temporary folder, and the steps that are run on it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use arrow::util::display::array_value_to_string;
 use noctule_artifacts::launch::{Input, Interval, LastGood, LaunchDocument, Listing, Resources};
 use noctule_artifacts::{AttemptNumber, Fingerprint, OutputName, RegistryId, RunId};
 use noctule_depot::{Committed, Depot, Options};
+use noctule_spec::kinds;
 use noctule_steps::{Emit, StepError, extract};
 use noctule_tables::Table;
 use serde_json::{Value, json};
@@ -96,7 +97,7 @@ impl House {
             step: kind.parse().unwrap(),
             attempt: AttemptNumber(1),
             kind: kind.to_owned(),
-            kind_version: 1,
+            kind_version: version(kind),
             with,
             interval: self.interval,
             timezone: self.timezone.clone(),
@@ -108,7 +109,7 @@ impl House {
             expectation: None,
             erased: None,
             version: None,
-            fingerprint: Fingerprint::of_kind(kind, 1),
+            fingerprint: Fingerprint::of_kind(kind, version(kind)),
             resources: self.resources,
             env: BTreeMap::new(),
         };
@@ -151,6 +152,18 @@ impl House {
     }
 }
 
+fn version(kind: &str) -> u32 {
+    match kind {
+        "extract" => kinds::extract::VERSION,
+        "filter" => kinds::filter::VERSION,
+        "dedup" => kinds::dedup::VERSION,
+        "split" => kinds::split::VERSION,
+        "train" => kinds::train::VERSION,
+        "evaluate" => kinds::evaluate::VERSION,
+        other => panic!("no test launches {other} here"),
+    }
+}
+
 /// The day that begins at a time.
 pub fn day(start: &str) -> Interval {
     let start: jiff::Timestamp = start.parse().unwrap();
@@ -174,19 +187,4 @@ pub fn settings(with: Value) -> Value {
 pub fn metric(committed: &Committed, name: &str) -> f64 {
     let metrics = &committed.manifest.record.metrics;
     *metrics.get(name).unwrap_or_else(|| panic!("no metric `{name}` among {metrics:?}"))
-}
-
-/// The MovieLens files, where they are; `None` is told as a skip by the test's name.
-pub fn movielens(test: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("skipped: {test} needs the MovieLens files in ../shared/data");
-    if let Some(list) = std::env::var_os("NOCTULE_SKIPS") {
-        use std::io::Write;
-        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(list).unwrap();
-        writeln!(file, "{test}").unwrap();
-    }
-    None
 }

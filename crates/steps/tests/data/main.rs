@@ -5,5 +5,10 @@ mod extract;
 mod filter;
 mod house;
 mod movielens;
+#[path = "../../../../tests/support/note.rs"]
+mod note;
+#[path = "../../../../tests/support/data.rs"]
+mod real;
+mod repeats;
 mod same_bytes;
 mod split;

@@ -5,7 +5,8 @@ use std::path::Path;
 use noctule_depot::Committed;
 use serde_json::{Value, json};
 
-use crate::house::{House, metric, movielens};
+use crate::house::{House, metric};
+use crate::real::movielens;
 
 async fn counts(house: &mut House, events: &Committed, with: Value) -> [u64; 9] {
     let mut settings = json!({"input": "events", "seed": 0});

@@ -66,7 +66,7 @@ async fn threads_and_memory_change_nothing_and_the_bytes_are_the_known_ones() {
     insta::assert_snapshot!(digests.join("\n"), @"
     extract 59518e236b97
     filter eba707e69507
-    dedup 0bd52c020f12
-    split b9f49478b0ca
+    dedup 728dbac66dc3
+    split 2a9994a9d643
     ");
 }

@@ -100,12 +100,12 @@ async fn what_leaks_or_is_empty_is_refused() {
         (
             "1 10 0\n2 11 1",
             json!({"by": "last", "test": "last"}),
-            "the test set is empty: no user has two rows",
+            "the test set is empty: no user has two rows; take more data, or split otherwise",
         ),
         (
             "1 10 0\n2 11 1",
             json!({"by": "time", "test": {"share": 0.1}}),
-            "`test: 10%` of 2 rows is less than one",
+            "`test: 10%` of 2 rows is less than one; take more data, or a larger share",
         ),
         (
             "1 10 0\n1 11 1",

@@ -237,3 +237,33 @@ async fn what_is_not_whole_is_refused() {
     torn[3].path = cut;
     assert!(read(&torn).contains("`items.safetensors` of the model m cannot be used"), "{}", read(&torn));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_little_memory_is_told_before_the_work_with_the_remedy() {
+    let lab = Lab::new();
+    let (train, test) = tastes(1);
+    let (train, test) = lab.split(&train, &test).await;
+    let wide = json!({"input": "split.train", "algorithm": "ials", "factors": 2048, "epochs": 1, "seed": 1});
+    let small = Told { memory: 64, ..Told::reads(&[("split.train", &train)]) };
+    let (class, text) = message(lab.run("train", wide, small.clone()).await);
+    assert_eq!(class, Class::Configuration);
+    assert!(text.contains("training on 5,780 rows with 2048 factors needs about"), "{text}");
+    assert!(text.contains("`resources.memory` gives it 64 MiB: raise it to"), "{text}");
+    let few = json!({"input": "split.train", "algorithm": "ials", "factors": 16, "epochs": 1, "seed": 1});
+    let model = lab.run("train", few, small).await.unwrap();
+
+    let told = Told::reads(&[("split.train", &train), ("split.test", &test)]);
+    let told = told.and("model", &input_of(&model, "main"));
+    let with = crate::lab::evaluate(&["popularity".to_owned()]);
+    let (class, text) = message(lab.run("evaluate", with.clone(), Told { memory: 32, ..told.clone() }).await);
+    assert_eq!(class, Class::Configuration);
+    assert!(
+        text.contains("`resources.memory` gives it 32 MiB: raise it to 256Mi, or keep a shorter history"),
+        "{text}"
+    );
+    let (_, text) =
+        message(lab.run("evaluate", with.clone(), Told { memory: 64, threads: 64, ..told.clone() }).await);
+    assert!(text.contains("evaluating 2 models needs about"), "{text}");
+    assert!(text.contains("users: {sample"), "{text}");
+    lab.run("evaluate", with, Told { memory: 64, ..told }).await.unwrap();
+}

@@ -34,6 +34,8 @@ pub struct Told {
     pub version: Option<ReservedVersion>,
     pub env: BTreeMap<String, EnvValue>,
     pub threads: u32,
+    /// In MiB; a lot when 0.
+    pub memory: u64,
 }
 
 impl Told {
@@ -156,7 +158,10 @@ impl Lab {
             erased: None,
             version: told.version,
             fingerprint,
-            resources: Resources { threads: told.threads.max(1), memory_bytes: 1 << 30 },
+            resources: Resources {
+                threads: told.threads.max(1),
+                memory_bytes: if told.memory > 0 { told.memory << 20 } else { 1 << 30 },
+            },
             env: told.env,
         };
         attempt::attempt(launch, self.depot.clone(), Emit::to(Box::new(io::sink()))).await

@@ -2,5 +2,11 @@
 
 mod chain;
 mod lab;
+#[path = "../../../../tests/support/note.rs"]
+mod note;
+#[path = "../../../../tests/support/python.rs"]
+mod python;
 mod ranking;
 mod shell;
+#[path = "../../../../tests/support/skip.rs"]
+mod skip;

@@ -107,15 +107,8 @@ END
 /// The trainer of `dags/byo-trainer.yaml`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_example_trainer_writes_a_model_that_beats_popularity() {
-    let python = std::env::var("NOCTULE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let there = std::process::Command::new(&python).args(["-c", "import numpy, pyarrow"]).output();
-    if !there.is_ok_and(|output| output.status.success()) {
-        let word = "SKIPPED the example trainer in Python: install numpy and pyarrow for python3 or NOCTULE_PYTHON \
-                    (tests/peers/requirements.txt)";
-        assert!(std::env::var("NOCTULE_NO_SKIP").is_err(), "{word}");
-        println!("{word}");
-        return;
-    }
+    let test = "the_example_trainer_writes_a_model_that_beats_popularity";
+    let Some(python) = crate::python::with_packages(test, &["numpy", "pyarrow"]) else { return };
     let lab = Lab::new();
     let (train, test) = tastes(1);
     let (train, test) = lab.split(&train, &test).await;

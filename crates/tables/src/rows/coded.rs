@@ -6,6 +6,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::normal::time_type;
+use crate::rows::first::{FIRST_TIME, first_times, tells_first_time};
 use crate::rows::ids::{Dictionary, IdColumn, id_kind};
 use crate::rows::keep::Keep;
 use crate::rows::log::{Log, LogReader};
@@ -22,6 +23,16 @@ pub struct Coded {
     rows: u64,
 }
 
+/// Which time of a row is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Times {
+    None,
+    /// Its `time`.
+    Own,
+    /// When its pair of user and item was first seen: [`FIRST_TIME`] where the table tells it, else `time`.
+    First,
+}
+
 /// How much of a table is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
@@ -31,14 +42,14 @@ pub struct Counts {
 }
 
 impl Coded {
-    /// Reads `user`, `item` and, when asked for, `time`. `visit` sees each batch with the number of its first row:
-    /// those columns, then the `extra` ones.
+    /// Reads `user`, `item` and, when asked for, a time. `visit` sees each batch with the number of its first row: the
+    /// columns read, then the `extra` ones.
     ///
     /// # Errors
     /// A column is missing or of the wrong type; an id or a time is null.
     pub fn read(
         table: &Table,
-        with_time: bool,
+        which: Times,
         extra: &[&str],
         budget: &Budget,
         mut visit: impl FnMut(u64, &RecordBatch) -> Result<()>,
@@ -52,28 +63,33 @@ impl Coded {
             rows: 0,
         };
         let mut columns = vec!["user", "item"];
-        if with_time {
+        if which != Times::None {
             check_time(table)?;
             columns.push("time");
+        }
+        if which == Times::First && tells_first_time(table)? {
+            columns.push(FIRST_TIME);
         }
         columns.extend(extra);
         for batch in table.scan(&columns, budget.threads())? {
             let batch = batch?;
             visit(coded.rows, &batch)?;
-            coded.add(table.name(), &batch, with_time)?;
+            coded.add(table.name(), &batch, which)?;
         }
         Ok(coded)
     }
 
-    fn add(&mut self, place: &str, batch: &RecordBatch, with_time: bool) -> Result<()> {
+    fn add(&mut self, place: &str, batch: &RecordBatch, which: Times) -> Result<()> {
         let mut codes = Vec::with_capacity(batch.num_rows());
         self.users.encode(IdColumn::of(place, "user", batch.column(0))?, &mut codes)?;
         self.user_codes.extend(&codes)?;
         codes.clear();
         self.items.encode(IdColumn::of(place, "item", batch.column(1))?, &mut codes)?;
         self.item_codes.extend(&codes)?;
-        if with_time {
-            self.times.extend(times(place, batch)?)?;
+        match which {
+            Times::None => {}
+            Times::Own => self.times.extend(times(place, batch)?)?,
+            Times::First => self.times.extend(&first_times(place, batch)?)?,
         }
         self.rows += batch.num_rows() as u64;
         Ok(())
@@ -177,13 +193,17 @@ fn keep_codes(codes: &Log<u32>, keep: &mut Keep, wanted: &[bool]) -> Result<()> 
 
 /// Refuses a table without a column `time` of times.
 pub(crate) fn check_time(table: &Table) -> Result<()> {
-    let found = table.column_type("time")?;
+    check_time_column(table, "time")
+}
+
+pub(crate) fn check_time_column(table: &Table, column: &str) -> Result<()> {
+    let found = table.column_type(column)?;
     if found == &time_type() {
         return Ok(());
     }
     Err(Error::ColumnType {
         place: table.name().to_owned(),
-        column: "time".to_owned(),
+        column: column.to_owned(),
         found: found.to_string(),
         wanted: "a time".to_owned(),
         remedy: "map it with `type: timestamp` and a `unit` where it is extracted".to_owned(),

@@ -33,6 +33,15 @@ macro_rules! number_record {
 
 number_record!(u8, u32, u64, i64, f64, u128);
 
+/// Nothing to remember takes no room.
+impl Record for () {
+    const BYTES: usize = 0;
+
+    fn put(self, _: &mut Vec<u8>) {}
+
+    fn get(_: &[u8]) -> Self {}
+}
+
 /// A file without a name that records are appended to and read back from.
 pub(crate) struct SpillFile {
     file: File,
@@ -207,6 +216,16 @@ impl<'a, T: Record> LogReader<'a, T> {
             count -= piece;
         }
         Ok(())
+    }
+
+    /// The next record; `None` after the last.
+    pub fn take_one(&mut self) -> Result<Option<T>> {
+        if self.position == self.loaded.len() {
+            self.load_next()?;
+        }
+        let next = self.loaded.get(self.position).copied();
+        self.position += usize::from(next.is_some());
+        Ok(next)
     }
 
     fn load_next(&mut self) -> Result<()> {

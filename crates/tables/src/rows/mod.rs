@@ -9,6 +9,7 @@
 mod activity;
 mod buckets;
 mod coded;
+mod first;
 mod ids;
 mod keep;
 mod log;
@@ -20,7 +21,8 @@ mod repeated;
 mod rewrite;
 
 pub use activity::{Core, PairList};
-pub use coded::{Coded, Counts};
+pub use coded::{Coded, Counts, Times};
+pub use first::{FIRST_TIME, first_times, tells_first_time, time_column};
 pub use ids::{Dictionary, IdColumn, IdKind, id_kind};
 pub use keep::{Keep, write_kept};
 pub use order::{Cut, cut};

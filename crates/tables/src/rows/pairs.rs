@@ -9,8 +9,10 @@ use hashbrown::HashTable;
 
 use crate::budget::Budget;
 use crate::error::{Error, Result};
+use crate::normal::time_type;
 use crate::rows::buckets::{Buckets, spread};
 use crate::rows::coded::{check_time, times};
+use crate::rows::first::{FIRST_TIME, FirstTimes, OfRow, Told, first_times, tells_first_time};
 use crate::rows::ids::{Dictionary, IdColumn, id_kind};
 use crate::rows::keep::Keep;
 use crate::rows::log::{Log, LogReader, Record};
@@ -37,16 +39,17 @@ pub enum PairRule {
 
 /// A row of a pair, as the rules see it.
 #[derive(Clone, Copy)]
-struct Candidate {
+struct Candidate<F> {
     user: u64,
     item: u64,
     time: i64,
     value: f64,
     row: u64,
+    told: F,
 }
 
-impl Record for Candidate {
-    const BYTES: usize = 40;
+impl<F: Record> Record for Candidate<F> {
+    const BYTES: usize = 40 + F::BYTES;
 
     fn put(self, out: &mut Vec<u8>) {
         self.user.put(out);
@@ -54,6 +57,7 @@ impl Record for Candidate {
         self.time.put(out);
         self.value.put(out);
         self.row.put(out);
+        self.told.put(out);
     }
 
     fn get(bytes: &[u8]) -> Self {
@@ -63,34 +67,23 @@ impl Record for Candidate {
             time: i64::get(&bytes[16..]),
             value: f64::get(&bytes[24..]),
             row: u64::get(&bytes[32..]),
+            told: F::get(&bytes[40..]),
         }
     }
 }
 
-/// The sum or count that a kept row gets.
-#[derive(Clone, Copy)]
-struct Total {
-    row: u64,
-    value: f64,
-}
-
-impl Record for Total {
-    const BYTES: usize = 16;
-
-    fn put(self, out: &mut Vec<u8>) {
-        self.row.put(out);
-        self.value.put(out);
-    }
-
-    fn get(bytes: &[u8]) -> Self {
-        Self { row: u64::get(bytes), value: f64::get(&bytes[8..]) }
+impl<F: Told> Candidate<F> {
+    fn first(&self) -> i64 {
+        self.told.first(self.time)
     }
 }
 
-/// The rows that stay, one for each pair, and the new `value` of each where the rule makes one.
+/// The rows that stay, one for each pair; the new `value` of each where the rule makes one, and the time of the
+/// pair's first row where rows have times.
 pub struct Resolved {
     pub keep: Keep,
     totals: Option<Log<f64>>,
+    first_times: Option<FirstTimes>,
 }
 
 impl PairRule {
@@ -100,7 +93,7 @@ impl PairRule {
 
     /// Whether `new` takes the place of `old`, which stands before it.
     #[inline]
-    fn prefers(self, new: &Candidate, old: &Candidate) -> bool {
+    fn prefers<F>(self, new: &Candidate<F>, old: &Candidate<F>) -> bool {
         let later = || new.time.cmp(&old.time);
         let greater = || new.value.total_cmp(&old.value);
         match self {
@@ -110,6 +103,12 @@ impl PairRule {
                 later().then_with(greater) != Ordering::Less
             }
         }
+    }
+
+    /// Whether the output tells when a pair was first seen. The row that is kept under `KeepFirst` does so itself.
+    fn notes_first_time(self, table: &Table) -> Result<bool> {
+        let told = tells_first_time(table)?;
+        Ok(table.has_column("time") && (told || self != PairRule::KeepFirst))
     }
 
     fn check(self, table: &Table) -> Result<()> {
@@ -145,23 +144,47 @@ pub fn resolve_pairs(
     budget: &Budget,
 ) -> Result<Resolved> {
     rule.check(table)?;
-    let buckets = candidates(table, keep, map, budget)?;
-    let mut resolved = Resolved { keep: Keep::none(table.rows()), totals: None };
-    let mut totals = rule.totals().then(|| Buckets::<Total>::new(budget, keep.count()));
+    if table.has_column("time") && tells_first_time(table)? {
+        resolve::<i64>(table, keep, map, rule, budget)
+    } else {
+        resolve::<()>(table, keep, map, rule, budget)
+    }
+}
+
+fn resolve<F: Told>(
+    table: &Table,
+    keep: &Keep,
+    map: &ItemMap,
+    rule: PairRule,
+    budget: &Budget,
+) -> Result<Resolved> {
+    let buckets = candidates::<F>(table, keep, map, budget)?;
+    let mut kept = Keep::none(table.rows());
+    let mut totals = rule.totals().then(|| Buckets::<OfRow<f64>>::new(budget, keep.count()));
+    let mut earlier =
+        rule.notes_first_time(table)?.then(|| Buckets::<OfRow<i64>>::new(budget, keep.count() / 4));
     let mut best = Vec::new();
+    // Buckets by the row's uppermost bits come back in the order of rows.
     let row_shift = table.rows().max(1).leading_zeros();
     buckets.drain(|bucket| {
         settle_bucket(rule, bucket, &mut best);
         for winner in &best {
-            resolved.keep.add_row(winner.candidate.row);
+            let row = winner.candidate.row;
+            kept.add_row(row);
             if let Some(totals) = &mut totals {
                 let value = if rule == PairRule::Count { winner.count as f64 } else { winner.sum };
-                // Buckets by the row's uppermost bits come back in the order of rows.
-                totals.add(winner.candidate.row << row_shift, Total { row: winner.candidate.row, value });
+                totals.add(row << row_shift, OfRow { row, value });
+            }
+            if let Some(earlier) = &mut earlier
+                && winner.first < winner.candidate.first()
+            {
+                earlier.add(row << row_shift, OfRow { row, value: winner.first });
             }
         }
+        earlier.as_mut().map_or(Ok(()), Buckets::settle)?;
         totals.as_mut().map_or(Ok(()), Buckets::settle)
     })?;
+    let mut resolved = Resolved { keep: kept, totals: None, first_times: None };
     if let Some(totals) = totals {
         let mut log = Log::new(budget);
         totals.drain(|bucket| {
@@ -170,18 +193,27 @@ pub fn resolve_pairs(
         })?;
         resolved.totals = Some(log);
     }
+    if let Some(earlier) = earlier {
+        let mut first_times = FirstTimes::new(budget);
+        earlier.drain(|bucket| {
+            bucket.sort_unstable_by_key(|earlier| earlier.row);
+            first_times.extend(bucket)
+        })?;
+        resolved.first_times = Some(first_times);
+    }
     Ok(resolved)
 }
 
-/// The best row of a pair so far, and what its rows add up to.
-struct Best {
-    candidate: Candidate,
+/// The best row of a pair so far, when the pair was first seen, and what its rows add up to.
+struct Best<F> {
+    candidate: Candidate<F>,
+    first: i64,
     sum: f64,
     count: u64,
 }
 
 /// Finds the best row of each pair in a bucket, whose records are in the order of rows.
-fn settle_bucket(rule: PairRule, bucket: &[Candidate], best: &mut Vec<Best>) {
+fn settle_bucket<F: Told>(rule: PairRule, bucket: &[Candidate<F>], best: &mut Vec<Best<F>>) {
     best.clear();
     let mut index: HashTable<u32> = HashTable::with_capacity(bucket.len());
     for candidate in bucket {
@@ -195,29 +227,38 @@ fn settle_bucket(rule: PairRule, bucket: &[Candidate], best: &mut Vec<Best>) {
                 let best = &mut best[*at as usize];
                 best.sum += candidate.value;
                 best.count += 1;
+                best.first = best.first.min(candidate.first());
                 if rule.prefers(candidate, &best.candidate) {
                     best.candidate = *candidate;
                 }
             }
             None => {
                 index.insert_unique(hash, best.len() as u32, |at| pair_hash(&best[*at as usize].candidate));
-                best.push(Best { candidate: *candidate, sum: candidate.value, count: 1 });
+                let (first, sum) = (candidate.first(), candidate.value);
+                best.push(Best { candidate: *candidate, first, sum, count: 1 });
             }
         }
     }
 }
 
 #[inline]
-fn pair_hash(candidate: &Candidate) -> u64 {
+fn pair_hash<F>(candidate: &Candidate<F>) -> u64 {
     spread(spread(candidate.user) ^ candidate.item.rotate_left(32))
 }
 
-fn candidates(table: &Table, keep: &Keep, map: &ItemMap, budget: &Budget) -> Result<Buckets<Candidate>> {
+fn candidates<F: Told>(
+    table: &Table,
+    keep: &Keep,
+    map: &ItemMap,
+    budget: &Budget,
+) -> Result<Buckets<Candidate<F>>> {
     let place = table.name();
     let (timed, valued) = (table.has_column("time"), table.has_column("value"));
+    let told = F::BYTES > 0;
     let mut columns = vec!["user", "item"];
     columns.extend(timed.then_some("time"));
     columns.extend(valued.then_some("value"));
+    columns.extend(told.then_some(FIRST_TIME));
     let mut users = Dictionary::new(id_kind(table, "user")?, "users", budget);
     let mut items = Dictionary::new(id_kind(table, "item")?, "items", budget);
     let mut buckets = Buckets::new(budget, keep.count());
@@ -229,6 +270,7 @@ fn candidates(table: &Table, keep: &Keep, map: &ItemMap, budget: &Budget) -> Res
         keys(&mut items, IdColumn::of(place, "item", batch.column(1))?, &mut item_keys)?;
         let times = if timed { Some(times(place, &batch)?) } else { None };
         let values = if valued { Some(values(place, &batch)?) } else { None };
+        let firsts = if told { first_times(place, &batch)? } else { Vec::new() };
         for i in 0..batch.num_rows() {
             let row = first + i as u64;
             if !keep.has(row) {
@@ -240,6 +282,7 @@ fn candidates(table: &Table, keep: &Keep, map: &ItemMap, budget: &Budget) -> Res
                 time: times.map_or(0, |times| times[i]),
                 value: values.as_ref().map_or(0.0, |values| values.value(i)),
                 row,
+                told: F::new(firsts.get(i).copied().unwrap_or_default()),
             };
             buckets.add(pair_hash(&candidate), candidate);
         }
@@ -282,16 +325,19 @@ fn values(place: &str, batch: &RecordBatch) -> Result<Float64Array> {
 }
 
 impl Resolved {
-    /// The columns of the output: those of the table, with `value` as a fraction where the rule makes it.
+    /// The columns of the output: those of the table, with `value` as a fraction where the rule makes it, and
+    /// [`FIRST_TIME`] where rows have times.
     pub fn schema(&self, table: &SchemaRef) -> SchemaRef {
-        if self.totals.is_none() {
-            return table.clone();
-        }
-        let value = Field::new("value", DataType::Float64, false);
         let mut fields: Vec<Field> = table.fields().iter().map(|field| field.as_ref().clone()).collect();
-        match fields.iter_mut().find(|field| field.name() == "value") {
-            Some(field) => *field = value,
-            None => fields.push(value),
+        let mut put = |made: Field| match fields.iter_mut().find(|field| field.name() == made.name()) {
+            Some(field) => *field = made,
+            None => fields.push(made),
+        };
+        if self.totals.is_some() {
+            put(Field::new("value", DataType::Float64, false));
+        }
+        if self.first_times.is_some() {
+            put(Field::new(FIRST_TIME, time_type(), false));
         }
         Arc::new(Schema::new(fields))
     }
@@ -306,38 +352,47 @@ impl Resolved {
         mut progress: impl FnMut(u64),
     ) -> Result<()> {
         let mut totals = self.totals.as_ref().map(LogReader::new);
-        let mut first = 0;
+        let mut first_times = self.first_times.as_ref().map(FirstTimes::reader);
+        let mut start = 0;
         for batch in table.scan_all(budget.threads())? {
-            let batch = batch?;
-            let mask = self.keep.mask(first, batch.num_rows());
-            first += batch.num_rows() as u64;
-            let kept = map.apply(&arrow::compute::filter_record_batch(&batch, &mask)?)?;
-            let kept = match &mut totals {
-                Some(totals) => with_values(&kept, writer.schema(), totals)?,
-                None => kept,
-            };
-            writer.write(&kept)?;
-            progress(first);
+            let mut batch = batch?;
+            let mask = self.keep.mask(start, batch.num_rows());
+            if let Some(first_times) = &mut first_times {
+                let column = first_times.of_batch(table.name(), start, &batch)?;
+                batch = with_column(&batch, FIRST_TIME, column)?;
+            }
+            start += batch.num_rows() as u64;
+            let mut kept = map.apply(&arrow::compute::filter_record_batch(&batch, &mask)?)?;
+            if let Some(totals) = &mut totals {
+                let mut values = Vec::with_capacity(kept.num_rows());
+                totals.take(kept.num_rows(), &mut values)?;
+                kept = with_column(&kept, "value", Arc::new(Float64Array::from(values)))?;
+            }
+            writer.write(&kept.project(&order(&kept, writer.schema())?)?)?;
+            progress(start);
         }
         Ok(())
     }
 }
 
-fn with_values(
-    kept: &RecordBatch,
-    schema: &SchemaRef,
-    totals: &mut LogReader<'_, f64>,
-) -> Result<RecordBatch> {
-    let mut values = Vec::with_capacity(kept.num_rows());
-    totals.take(kept.num_rows(), &mut values)?;
-    let values: ArrayRef = Arc::new(Float64Array::from(values));
-    let columns = schema
-        .fields()
-        .iter()
-        .map(|field| match field.name().as_str() {
-            "value" => values.clone(),
-            name => kept.column_by_name(name).expect("the schema is the table's").clone(),
-        })
-        .collect();
-    Ok(RecordBatch::try_new(schema.clone(), columns)?)
+/// The batch with a column of this name: in the place of the one that it has, or as its last.
+fn with_column(batch: &RecordBatch, name: &str, column: ArrayRef) -> Result<RecordBatch> {
+    let field = Field::new(name, column.data_type().clone(), false);
+    let mut fields: Vec<Field> =
+        batch.schema_ref().fields().iter().map(|field| field.as_ref().clone()).collect();
+    let mut columns = batch.columns().to_vec();
+    match batch.schema_ref().index_of(name) {
+        Ok(at) => (fields[at], columns[at]) = (field, column),
+        Err(_) => {
+            fields.push(field);
+            columns.push(column);
+        }
+    }
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}
+
+/// Where in a batch the columns of a schema stand.
+fn order(batch: &RecordBatch, schema: &SchemaRef) -> Result<Vec<usize>> {
+    let places = schema.fields().iter().map(|field| batch.schema_ref().index_of(field.name()));
+    Ok(places.collect::<std::result::Result<_, _>>()?)
 }

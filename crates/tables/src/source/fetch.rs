@@ -4,15 +4,18 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt;
+use noctule_artifacts::address;
 use noctule_artifacts::launch::SourceObject;
 use object_store::{GetOptions, ObjectStore};
 use url::Url;
 
 use crate::source::address::Access;
 use crate::source::error::SourceError;
-use crate::source::list::{is_listed, local_tag};
+use crate::source::list::{condition, is_listed, local_tag};
 
 /// A listed object on this machine. A copy of a remote one goes when this is dropped.
+///
+/// Its address is as people may see it: what signs a request was used, and is forgotten.
 pub struct Fetched {
     content: Content,
     object: SourceObject,
@@ -50,7 +53,8 @@ impl Fetched {
             return Ok(fetched);
         }
         let copy = download(&url, object, folder, access).await?;
-        Ok(Self { content: Content::File(copy.path().to_owned()), object: object.clone(), copy: Some(copy) })
+        let object = SourceObject { url: address::shown(&object.url), ..object.clone() };
+        Ok(Self { content: Content::File(copy.path().to_owned()), object, copy: Some(copy) })
     }
 
     /// A file that this process wrote, under a name for messages.
@@ -127,8 +131,7 @@ async fn download(
         other => SourceError::from_store(&object.url, other),
     };
     let (store, path) = access.store(url)?;
-    let if_match = object.tag.strip_prefix("etag ").map(str::to_owned);
-    let options = GetOptions { if_match, ..GetOptions::default() };
+    let options = GetOptions { if_match: condition(object), ..GetOptions::default() };
     let response = store.get_opts(&path, options).await.map_err(failed)?;
     // A server may ignore the condition: what it says of its answer has to agree.
     if !is_listed(object, &response.meta) {

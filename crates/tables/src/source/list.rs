@@ -9,12 +9,14 @@ use futures::TryStreamExt;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use noctule_artifacts::launch::{Interval, Listing, SourceObject};
+use object_store::path::Path as ObjectPath;
 use object_store::{ObjectMeta, ObjectStoreExt};
 use url::Url;
 
 use crate::source::address::{Access, Address, has_wildcards};
 use crate::source::error::SourceError;
 use crate::source::partition::Partition;
+use crate::source::web::{is_web, look};
 
 /// Which partitions of a source are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +45,7 @@ pub async fn list(
     let mut objects = match address {
         Address::Demo(demo) => return list_demo(demo, wanted, interval),
         Address::Local(path) => list_local(path)?,
-        Address::Remote(url) if url.scheme().starts_with("http") => vec![head(url, access).await?],
+        Address::Remote(url) if is_web(url) => vec![web_object(url).await?],
         Address::Remote(url) => list_remote(url, access).await?,
     };
     prune(&mut objects, wanted, interval, zone);
@@ -64,7 +66,11 @@ pub async fn exists(address: &Address, access: &Access) -> Result<bool, SourceEr
                 .try_exists()
                 .map_err(|error| SourceError::from_io(&path.display().to_string(), error));
         }
-        Address::Remote(url) => head(url, access).await,
+        Address::Remote(url) if is_web(url) => look(url).await,
+        Address::Remote(url) => {
+            let (store, path) = access.store(url)?;
+            store.head(&path).await.map_err(|error| SourceError::from_store(url.as_str(), error))
+        }
     };
     match found {
         Ok(_) => Ok(true),
@@ -218,45 +224,61 @@ fn is_hidden(name: &str) -> bool {
 /// What changes when a stored object changes.
 fn remote_tag(meta: &ObjectMeta) -> String {
     match &meta.e_tag {
-        Some(tag) => format!("etag {tag}"),
+        Some(tag) => format!("{ETAG}{tag}"),
         None => dated_tag(meta),
     }
 }
+
+const ETAG: &str = "etag ";
+const UNKNOWN: &str = "seen at ";
 
 /// To the second: the header of an answer has no finer date than that.
 fn dated_tag(meta: &ObjectMeta) -> String {
     format!("{} bytes of {}", meta.size, meta.last_modified.timestamp())
 }
 
+/// The ETag that an object is asked for by. A weak one only says that two contents mean the same, and no server takes
+/// it for a condition.
+pub(crate) fn condition(object: &SourceObject) -> Option<String> {
+    let tag = object.tag.strip_prefix(ETAG)?;
+    (!tag.starts_with("W/")).then(|| tag.to_owned())
+}
+
 /// Whether an object is the one that was listed under a tag.
 pub(crate) fn is_listed(object: &SourceObject, meta: &ObjectMeta) -> bool {
-    let dated = !object.tag.starts_with("etag ");
-    let known = if dated {
-        object.tag == dated_tag(meta)
-    } else {
+    let known = if object.tag.starts_with(ETAG) {
         meta.e_tag.is_none() || object.tag == remote_tag(meta)
+    } else {
+        object.tag.starts_with(UNKNOWN) || object.tag == dated_tag(meta)
     };
     known && meta.size == object.size
 }
 
-async fn head(url: &Url, access: &Access) -> Result<SourceObject, SourceError> {
-    let (store, path) = access.store(url)?;
-    let meta = store.head(&path).await.map_err(|error| SourceError::from_store(url.as_str(), error))?;
-    Ok(remote_object(url, &meta, ""))
+async fn web_object(url: &Url) -> Result<SourceObject, SourceError> {
+    let meta = look(url).await?;
+    let tag = match meta.e_tag.is_none() && meta.last_modified.timestamp() == 0 {
+        // Nothing tells this content from another of the same size: it is never taken for one that was read before.
+        true => format!("{UNKNOWN}{}", Timestamp::now()),
+        false => remote_tag(&meta),
+    };
+    let path = ObjectPath::from_url_path(url.path()).unwrap_or_default();
+    Ok(SourceObject {
+        url: url.to_string(),
+        size: meta.size,
+        tag,
+        partition: Partition::of_path(path.as_ref()).key,
+    })
 }
 
-fn remote_object(root: &Url, meta: &ObjectMeta, below: &str) -> SourceObject {
+fn remote_object(root: &Url, meta: &ObjectMeta) -> SourceObject {
     let mut url = root.clone();
-    url.set_path(meta.location.as_ref());
-    if matches!(root.scheme(), "http" | "https") {
-        url = root.clone();
-    }
-    let relative = meta.location.as_ref().strip_prefix(below).unwrap_or(meta.location.as_ref());
+    // A percent sign of the name itself must not be read as the beginning of an encoded one.
+    url.set_path(&meta.location.as_ref().replace('%', "%25"));
     SourceObject {
         url: url.to_string(),
         size: meta.size,
         tag: remote_tag(meta),
-        partition: Partition::of_path(relative).key,
+        partition: Partition::of_path(meta.location.as_ref()).key,
     }
 }
 
@@ -265,7 +287,7 @@ async fn list_remote(url: &Url, access: &Access) -> Result<Vec<SourceObject>, So
     let failed = |error| SourceError::from_store(url.as_str(), error);
     let wildcards = has_wildcards(path.as_ref());
     let fixed: Vec<_> = path.parts().take_while(|part| !has_wildcards(part.as_ref())).collect();
-    let prefix: object_store::path::Path = fixed.into_iter().collect();
+    let prefix: ObjectPath = fixed.into_iter().collect();
     let pattern = glob::Pattern::new(path.as_ref())
         .map_err(|error| SourceError::Address { address: url.to_string(), rule: error.to_string() })?;
     let mut found: Vec<ObjectMeta> = store.list(Some(&prefix)).try_collect().await.map_err(failed)?;
@@ -284,7 +306,7 @@ async fn list_remote(url: &Url, access: &Access) -> Result<Vec<SourceObject>, So
         // Some stores name the ETag only of an object that is asked for.
         *meta = store.head(&meta.location).await.map_err(failed)?;
     }
-    Ok(found.iter().map(|meta| remote_object(url, meta, "")).collect())
+    Ok(found.iter().map(|meta| remote_object(url, meta)).collect())
 }
 
 /// Whether a path, or a folder that it lies in, matches.

@@ -22,6 +22,8 @@ mod text;
 mod textual;
 mod time;
 mod typed;
+mod web;
+mod window;
 
 pub use address::{Access, Address};
 pub use columns::{ColumnWish, Kind, Unit};
@@ -29,10 +31,11 @@ pub use erased::Erased;
 pub use error::SourceError;
 pub use fetch::Fetched;
 pub use list::{Wanted, exists, list};
-pub use part::{PartCounts, PartOutcome, PartRequest, read_part};
+pub use part::{PartOutcome, PartRequest, read_part};
 pub use partition::{Grain, Partition};
 pub use rejects::{Reject, rejects_schema};
 pub use sql::{Condition, Query, check_condition};
+pub use window::{PartCounts, Recut, Window, outside_schema, recut};
 
 /// How the objects of a source are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,9 +82,9 @@ impl Writing {
     }
 
     /// The compression of an object: as set, or as its name says.
-    fn compression_of(&self, name: &str) -> Compression {
+    fn compression_of(&self, object: &str) -> Compression {
         self.compression.unwrap_or_else(|| {
-            let name = name.to_ascii_lowercase();
+            let name = file_name(object).to_ascii_lowercase();
             if name.ends_with(".gz") || name.ends_with(".gzip") {
                 Compression::Gzip
             } else if name.ends_with(".zst") || name.ends_with(".zstd") {
@@ -93,11 +96,11 @@ impl Writing {
     }
 
     /// The format of an object: as set, or as its name says.
-    fn format_of(&self, name: &str) -> Result<Format, SourceError> {
+    fn format_of(&self, object: &str) -> Result<Format, SourceError> {
         if let Some(format) = self.format {
             return Ok(format);
         }
-        let lower = name.to_ascii_lowercase();
+        let lower = file_name(object).to_ascii_lowercase();
         let stem = [".gz", ".gzip", ".zst", ".zstd"]
             .iter()
             .find_map(|end| lower.strip_suffix(end))
@@ -106,7 +109,7 @@ impl Writing {
             "parquet" | "parq" | "pq" => Ok(Format::Parquet),
             "csv" | "tsv" | "dat" | "txt" | "data" | "item" | "user" => Ok(Format::Csv),
             "ndjson" | "jsonl" | "json" => Ok(Format::Ndjson),
-            _ => Err(SourceError::UnknownFormat { object: name.to_owned() }),
+            _ => Err(SourceError::UnknownFormat { object: object.to_owned() }),
         }
     }
 
@@ -125,4 +128,9 @@ impl Writing {
         let most = || USUAL.into_iter().rev().max_by_key(|delimiter| fields(delimiter)).unwrap_or(",");
         fitting.unwrap_or_else(most).to_owned()
     }
+}
+
+/// The name of an object without the query of its address.
+fn file_name(object: &str) -> &str {
+    object.split('?').next().unwrap_or(object)
 }

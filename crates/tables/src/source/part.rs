@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::source::columns::ColumnWish;
@@ -20,6 +19,7 @@ use crate::source::rejects::{Reject, batch as rejects_batch, rejects_schema};
 use crate::source::sql::{Condition, Ready};
 use crate::source::textual::Textual;
 use crate::source::typed::{Typed, names};
+use crate::source::window::{PartCounts, Sink, Window, WindowCut};
 use crate::source::{Format, Writing};
 use crate::write::{TableWriter, Written};
 
@@ -35,52 +35,29 @@ pub struct PartRequest<'a> {
     pub wishes: Vec<ColumnWish>,
     pub condition: Option<&'a Condition>,
     /// Rows with a `time` outside this half-open span, in microseconds, are dropped and counted.
-    pub window: Option<(i64, i64)>,
+    pub window: Option<Window>,
     /// Users whose rows are left out.
     pub erased: Option<&'a Erased>,
     /// The zone of civil times.
     pub zone: TimeZone,
     /// The file to write; it is not made when no row is kept.
     pub main: PathBuf,
+    /// The file for rows outside of the window, if they are wanted; it is not made when there are none.
+    pub outside: Option<PathBuf>,
     /// The file for rejected rows; it is not made when there are none.
     pub rejected: PathBuf,
     pub threads: usize,
 }
 
-/// How many rows went where. Times are in microseconds since 1970.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartCounts {
-    pub read: u64,
-    /// Dropped by the condition.
-    pub unmatched: u64,
-    pub rejected: u64,
-    /// Dropped because their users were erased.
-    #[serde(default, skip_serializing_if = "none")]
-    pub erased: u64,
-    /// Dropped because their time lies before the window, and the latest such time.
-    pub before: u64,
-    pub before_last: Option<i64>,
-    /// Dropped because their time lies at or after the window's end, and the earliest such time.
-    pub after: u64,
-    pub after_first: Option<i64>,
-    pub kept: u64,
-    /// Kept rows whose time lies before the partition's own span.
-    pub late: u64,
-    pub first: Option<i64>,
-    pub last: Option<i64>,
-}
-
-fn none(number: &u64) -> bool {
-    *number == 0
-}
-
 /// What came of a part.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct PartOutcome {
     pub counts: PartCounts,
     /// The columns; unknown when there was no row at all to tell them by.
     pub schema: Option<SchemaRef>,
     pub main: Vec<Written>,
+    /// Rows outside of the window, as [`outside_schema`](super::outside_schema) has them.
+    pub outside: Vec<Written>,
     pub rejected: Vec<Written>,
     /// The first rejected rows.
     pub examples: Vec<Reject>,
@@ -120,9 +97,8 @@ struct Part<'a> {
     request: &'a PartRequest<'a>,
     wishes: Vec<ColumnWish>,
     ready: Option<(SchemaRef, Ready)>,
-    span: Option<(i64, i64)>,
     counts: PartCounts,
-    writer: Option<TableWriter>,
+    cut: WindowCut,
     schema: Option<SchemaRef>,
     rejects: Vec<Reject>,
     reject_writer: Option<TableWriter>,
@@ -132,13 +108,19 @@ struct Part<'a> {
 impl<'a> Part<'a> {
     fn new(request: &'a PartRequest<'a>) -> Self {
         let span = request.partition.span(&request.zone);
+        let span = span.map(|(start, end)| (start.as_microsecond(), end.as_microsecond()));
+        let sink = |path: &PathBuf| Sink::new(path.clone(), request.threads);
         Self {
             request,
             wishes: request.wishes.clone(),
             ready: None,
-            span: span.map(|(start, end)| (start.as_microsecond(), end.as_microsecond())),
             counts: PartCounts::default(),
-            writer: None,
+            cut: WindowCut::new(
+                request.window,
+                span,
+                sink(&request.main),
+                request.outside.as_ref().map(sink),
+            ),
             schema: None,
             rejects: Vec::new(),
             reject_writer: None,
@@ -214,8 +196,8 @@ impl<'a> Part<'a> {
         self.counts.unmatched += fate.unmatched();
         let columns = self.convert(object, &view.batch, first, &mut fate)?;
         self.reject(object, &view.places, &fate)?;
-        let kept = self.keep(columns, fate)?;
-        self.write(kept)
+        let good = self.good(columns, fate)?;
+        self.cut.take(&good)
     }
 
     /// Lines that were no records count as read, too.
@@ -318,31 +300,19 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
-    /// Applies the window and takes notes of the times.
-    fn keep(&mut self, columns: Vec<(String, ArrayRef)>, fate: Fate) -> Result<RecordBatch> {
-        let mut keep = fate.good();
+    /// The rows that nobody is to blame for, that the condition has not dropped, and whose users are not erased.
+    fn good(&mut self, columns: Vec<(String, ArrayRef)>, fate: Fate) -> Result<RecordBatch> {
+        let mut good = fate.good();
         if let Some(erased) = self.request.erased {
-            self.counts.erased += erased.drop_rows(&columns, &mut keep)?;
-        }
-        let times = columns.iter().find(|(name, _)| name == "time").map(|(_, array)| array);
-        let times = times.and_then(|array| array.as_primitive_opt::<TimestampMicrosecondType>());
-        if let Some(times) = times {
-            for (row, keep) in keep.iter_mut().enumerate().filter(|(_, keep)| **keep) {
-                *keep = self.counts.note(times.value(row), self.request.window, self.span);
-            }
+            self.counts.erased += erased.drop_rows(&columns, &mut good)?;
         }
         let schema = self.schema_of(&columns)?;
         let arrays = columns.into_iter().map(|(_, array)| array).collect::<Vec<_>>();
-        let options = RecordBatchOptions::new().with_row_count(Some(keep.len()));
+        let options = RecordBatchOptions::new().with_row_count(Some(good.len()));
         let nullable = RecordBatch::try_new_with_options(lenient(&schema), arrays, &options)?;
-        let kept = filter_record_batch(&nullable, &BooleanArray::from(keep))?;
-        let kept = RecordBatch::try_new_with_options(
-            schema,
-            kept.columns().to_vec(),
-            &RecordBatchOptions::new().with_row_count(Some(kept.num_rows())),
-        )?;
-        self.counts.kept += kept.num_rows() as u64;
-        Ok(kept)
+        let good = filter_record_batch(&nullable, &BooleanArray::from(good))?;
+        let options = RecordBatchOptions::new().with_row_count(Some(good.num_rows()));
+        Ok(RecordBatch::try_new_with_options(schema, good.columns().to_vec(), &options)?)
     }
 
     /// The schema of the output; that of the first rows is that of all.
@@ -371,58 +341,19 @@ impl<'a> Part<'a> {
         }
     }
 
-    fn write(&mut self, kept: RecordBatch) -> Result<()> {
-        if kept.num_rows() == 0 {
-            return Ok(());
-        }
-        let writer = self.writer.get_or_insert_with(|| {
-            let path = self.request.main.clone();
-            TableWriter::new(kept.schema(), self.request.threads, move |number| Ok(numbered(&path, number)))
-        });
-        writer.write(&kept)
-    }
-
     fn finish(mut self) -> Result<PartOutcome> {
         self.counts.read += self.take_malformed() as u64;
         self.flush_rejects()?;
+        let PartCounts { read, unmatched, rejected, erased, .. } = self.counts;
+        let (counts, main, outside) = self.cut.finish()?;
         Ok(PartOutcome {
-            counts: self.counts,
+            counts: PartCounts { read, unmatched, rejected, erased, ..counts },
             schema: self.schema,
-            main: self.writer.map(TableWriter::finish).transpose()?.unwrap_or_default(),
+            main,
+            outside,
             rejected: self.reject_writer.map(TableWriter::finish).transpose()?.unwrap_or_default(),
             examples: self.examples,
         })
-    }
-}
-
-impl PartCounts {
-    /// Takes note of a row's time; whether the row stays.
-    fn note(&mut self, time: i64, window: Option<(i64, i64)>, span: Option<(i64, i64)>) -> bool {
-        if let Some((start, end)) = window {
-            if time < start {
-                self.before += 1;
-                self.before_last = self.before_last.max(Some(time));
-                return false;
-            }
-            if time >= end {
-                self.after += 1;
-                self.after_first = Some(self.after_first.map_or(time, |first| first.min(time)));
-                return false;
-            }
-        }
-        self.late += u64::from(span.is_some_and(|(start, _)| time < start));
-        self.first = Some(self.first.map_or(time, |first| first.min(time)));
-        self.last = self.last.max(Some(time));
-        true
-    }
-
-    /// Whether a part that was cut by one window is what another window would make of it.
-    pub fn stands_in(&self, window: Option<(i64, i64)>) -> bool {
-        let Some((start, end)) = window else { return self.before == 0 && self.after == 0 };
-        self.first.is_none_or(|first| first >= start)
-            && self.last.is_none_or(|last| last < end)
-            && self.before_last.is_none_or(|before| before < start)
-            && self.after_first.is_none_or(|after| after >= end)
     }
 }
 
@@ -476,7 +407,7 @@ fn lenient(schema: &SchemaRef) -> SchemaRef {
 }
 
 /// The path of a part's further files.
-fn numbered(path: &std::path::Path, number: usize) -> PathBuf {
+pub(crate) fn numbered(path: &std::path::Path, number: usize) -> PathBuf {
     match number {
         0 => path.to_owned(),
         _ => path.with_extension(format!("{number}.parquet")),

@@ -2,16 +2,17 @@
 
 use std::fs::File;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::compute::{cast, max};
+use arrow::datatypes::{DataType, Schema, SchemaRef, UInt64Type};
 use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
 use crate::error::{Error, Result};
 use crate::normal::normal_array;
 use crate::scan::BATCH_ROWS;
-use crate::source::columns::{ColumnWish, Kind};
+use crate::source::columns::Kind;
 use crate::source::convert::in_zone;
 use crate::source::fetch::{Content, Fetched};
 use crate::source::part::{PartRequest, View};
@@ -20,6 +21,8 @@ use crate::source::part::{PartRequest, View};
 pub(crate) struct Typed {
     batches: Box<dyn Iterator<Item = Result<RecordBatch>> + Send>,
     rows: u64,
+    /// Columns of unsigned numbers, some of which are too large for a signed one: they are names, and read as text.
+    huge: Vec<String>,
 }
 
 impl Typed {
@@ -29,7 +32,7 @@ impl Typed {
             Content::Demo { shop, table, day } => {
                 let schema = table.schema();
                 wanted(&schema)?;
-                Ok(Self { batches: Box::new(shop.read(*table, *day).map(Ok)), rows: 0 })
+                Ok(Self { batches: Box::new(shop.read(*table, *day).map(Ok)), rows: 0, huge: Vec::new() })
             }
             Content::File(path) => {
                 let place = fetched.object().url.clone();
@@ -40,6 +43,7 @@ impl Typed {
                     ParquetRecordBatchReaderBuilder::try_new_with_options(file, ArrowReaderOptions::new())
                         .map_err(|error| unreadable(error.to_string()))?;
                 let names = wanted(builder.schema())?;
+                let huge = huge(&builder, &names);
                 let mask = ProjectionMask::roots(
                     builder.parquet_schema(),
                     builder
@@ -58,7 +62,7 @@ impl Typed {
                 let batches = reader.map(move |batch| {
                     batch.map_err(|error| Error::Parquet { place: place.clone(), cause: error.to_string() })
                 });
-                Ok(Self { batches: Box::new(batches), rows: 0 })
+                Ok(Self { batches: Box::new(batches), rows: 0, huge })
             }
         }
     }
@@ -75,23 +79,46 @@ impl Typed {
             .iter()
             .zip(batch.columns())
             .map(|(field, array)| {
-                let column = normal(request, object, field.name(), array)?;
+                let column = self.normal(request, object, field.name(), array)?;
                 Ok((field.name().clone(), column))
             })
             .collect::<Result<_>>()?;
         let places = (first..=self.rows).collect();
         View::new(columns, places, Vec::new()).map(Some)
     }
+
+    fn normal(
+        &self,
+        request: &PartRequest<'_>,
+        object: &str,
+        name: &str,
+        array: &ArrayRef,
+    ) -> Result<ArrayRef> {
+        let mut told =
+            request.wishes.iter().filter(|wish| wish.from == name).map(|wish| wish.kind).peekable();
+        let untold = told.peek().is_none() || told.clone().all(|kind| kind.is_none());
+        let as_text =
+            told.any(|kind| kind == Some(Kind::Text)) || untold && self.huge.iter().any(|huge| huge == name);
+        if array.data_type() == &DataType::UInt64 && as_text {
+            return Ok(cast(array, &DataType::Utf8)?);
+        }
+        let column = normal_array(object, name, array)?;
+        // A wall clock without a zone is read in the pipeline's own.
+        Ok(if is_wall_clock(array.data_type()) { in_zone(&column, &request.zone) } else { column })
+    }
 }
 
-fn normal(request: &PartRequest<'_>, object: &str, name: &str, array: &ArrayRef) -> Result<ArrayRef> {
-    let as_text = |wish: &ColumnWish| wish.from == name && wish.kind == Some(Kind::Text);
-    if array.data_type() == &DataType::UInt64 && request.wishes.iter().any(as_text) {
-        return Ok(cast(array, &DataType::Utf8)?);
-    }
-    let column = normal_array(object, name, array)?;
-    // A wall clock without a zone is read in the pipeline's own.
-    Ok(if is_wall_clock(array.data_type()) { in_zone(&column, &request.zone) } else { column })
+/// The unsigned columns whose largest value, by what the file says of itself, does not fit into a signed number.
+fn huge(builder: &ParquetRecordBatchReaderBuilder<File>, names: &[String]) -> Vec<String> {
+    let schema = builder.schema();
+    let largest = |name: &str| {
+        let converter = StatisticsConverter::try_new(name, schema, builder.parquet_schema()).ok()?;
+        let maxes = converter.row_group_maxes(builder.metadata().row_groups().iter()).ok()?;
+        max(maxes.as_primitive_opt::<UInt64Type>()?)
+    };
+    let fields = schema.fields().iter().filter(|field| names.contains(field.name()));
+    let unsigned = fields.filter(|field| field.data_type() == &DataType::UInt64).map(|field| field.name());
+    unsigned.filter(|name| largest(name).is_some_and(|most| i64::try_from(most).is_err())).cloned().collect()
 }
 
 fn is_wall_clock(found: &DataType) -> bool {

@@ -46,6 +46,7 @@ async fn items(listing: &Listing, access: &Access) -> Result<Vec<i64>, SourceErr
         window: None,
         zone: TimeZone::UTC,
         main: folder.path().join("main.parquet"),
+        outside: None,
         rejected: folder.path().join("rejected.parquet"),
         threads: 1,
     })
@@ -101,17 +102,21 @@ async fn what_is_missing_or_not_allowed_in_an_object_store_is_told_apart() {
     assert!(matches!(error, SourceError::Denied { .. }) && error.class() == Class::Configuration, "{error}");
 }
 
+fn page(text: &str, etag: Option<&str>) -> Page {
+    Page { text: text.to_owned(), etag: etag.map(str::to_owned), dated: true }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_is_read_as_it_was_listed() {
     let web = Web::serve().await;
-    web.put("/data/items.csv", Page { text: "item\n1\n2\n".into(), etag: Some("\"a\"".into()) });
+    web.put("/data/items.csv", page("item\n1\n2\n", Some("\"a\"")));
     let address = web.address("/data/items.csv");
     let access = Access::default();
     let listing = listed(&address, Wanted::All, &access).await.unwrap();
     assert_eq!(items(&listing, &access).await.unwrap(), [1, 2]);
 
     // This server ignores conditions; its answer tells of the change.
-    web.put("/data/items.csv", Page { text: "item\n3\n4\n".into(), etag: Some("\"b\"".into()) });
+    web.put("/data/items.csv", page("item\n3\n4\n", Some("\"b\"")));
     let error = items(&listing, &access).await.unwrap_err();
     assert!(matches!(error, SourceError::Changed { .. }), "{error}");
     let error = listed(&web.address("/nothing.csv"), Wanted::All, &access).await.unwrap_err();
@@ -121,10 +126,49 @@ async fn a_page_is_read_as_it_was_listed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_without_an_etag_is_known_by_size_and_date() {
     let web = Web::serve().await;
-    web.put("/items.csv", Page { text: "item\n1\n".into(), etag: None });
+    web.put("/items.csv", page("item\n1\n", None));
     let access = Access::default();
     let listing = listed(&web.address("/items.csv"), Wanted::All, &access).await.unwrap();
     assert_eq!(items(&listing, &access).await.unwrap(), [1]);
-    web.put("/items.csv", Page { text: "item\n10\n".into(), etag: None });
+    web.put("/items.csv", page("item\n10\n", None));
     assert!(matches!(items(&listing, &access).await, Err(SourceError::Changed { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_is_part_of_the_address_and_a_weak_etag_is_no_condition() {
+    let web = Web::serve().await;
+    web.put("/items.csv?table=1", page("item\n1\n", Some("W/\"a\"")));
+    web.put("/items.csv?table=2", page("item\n2\n", Some("W/\"a\"")));
+    let access = Access::default();
+    let one = listed(&web.address("/items.csv?table=1"), Wanted::All, &access).await.unwrap();
+    let two = listed(&web.address("/items.csv?table=2"), Wanted::All, &access).await.unwrap();
+    assert_eq!(items(&one, &access).await.unwrap(), [1]);
+    assert_eq!(items(&two, &access).await.unwrap(), [2]);
+    assert_ne!(one.objects[0].identity(), two.objects[0].identity());
+    web.put("/items.csv?table=1", page("item\n7\n", Some("W/\"b\"")));
+    assert!(matches!(items(&one, &access).await, Err(SourceError::Changed { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_nothing_tells_from_another_is_read_anew_each_time() {
+    let web = Web::serve().await;
+    web.put("/items.csv", Page { dated: false, ..page("item\n1\n", None) });
+    let access = Access::default();
+    let one = listed(&web.address("/items.csv"), Wanted::All, &access).await.unwrap();
+    let two = listed(&web.address("/items.csv"), Wanted::All, &access).await.unwrap();
+    assert_eq!(items(&one, &access).await.unwrap(), [1]);
+    assert_ne!(one.objects[0].identity(), two.objects[0].identity());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_in_an_object_store_may_hold_any_sign() {
+    let s3 = s3().await;
+    for name in ["logs/a b#1?.csv", "logs/50%41.csv", "logs/日本.csv"] {
+        s3.put(name, "item\n5\n").await;
+    }
+    let listing = listed("s3://bucket/logs", Wanted::All, &s3.access).await.unwrap();
+    assert_eq!(listing.objects.len(), 3);
+    assert_eq!(items(&listing, &s3.access).await.unwrap(), [5, 5, 5]);
+    let one = listed("s3://bucket/logs/a ??1?.csv", Wanted::All, &s3.access).await.unwrap();
+    assert_eq!(one.objects.len(), 1);
 }

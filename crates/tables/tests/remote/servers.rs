@@ -69,7 +69,8 @@ pub async fn s3() -> S3 {
 
 impl S3 {
     pub async fn put(&self, path: &str, text: &str) {
-        self.store.put(&path.into(), text.to_owned().into()).await.unwrap();
+        let path = object_store::path::Path::parse(path).unwrap();
+        self.store.put(&path, text.to_owned().into()).await.unwrap();
     }
 }
 
@@ -77,9 +78,10 @@ impl S3 {
 pub struct Page {
     pub text: String,
     pub etag: Option<String>,
+    pub dated: bool,
 }
 
-/// Pages by path.
+/// Pages by path and query.
 pub struct Web {
     pages: Arc<Mutex<BTreeMap<String, Page>>>,
     root: String,
@@ -95,8 +97,10 @@ impl Web {
             while let Ok((socket, _)) = listener.accept().await {
                 let pages = served.clone();
                 let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
-                    let page = pages.lock().unwrap().get(request.uri().path()).cloned();
-                    async move { Ok::<_, Infallible>(answer(request.method().as_str(), page)) }
+                    let address = request.uri().path_and_query().unwrap().as_str();
+                    let page = pages.lock().unwrap().get(address).cloned();
+                    let conditional = request.headers().contains_key("if-match");
+                    async move { Ok::<_, Infallible>(answer(request.method().as_str(), conditional, page)) }
                 });
                 tokio::spawn(async move {
                     let server = auto::Builder::new(TokioExecutor::new());
@@ -116,12 +120,19 @@ impl Web {
     }
 }
 
-fn answer(method: &str, page: Option<Page>) -> Response<s3s::Body> {
+fn answer(method: &str, conditional: bool, page: Option<Page>) -> Response<s3s::Body> {
     let body = |text: &str| s3s::Body::from(Bytes::from(text.to_owned()));
-    let Some(page) = page else { return Response::builder().status(404).body(body("")).unwrap() };
-    let mut answer = Response::builder()
-        .header("content-length", page.text.len())
-        .header("last-modified", "Sun, 01 Nov 2026 00:00:00 GMT");
+    let refused = |status: u16| Response::builder().status(status).body(body("")).unwrap();
+    let Some(page) = page else { return refused(404) };
+    let is_weak = page.etag.as_ref().is_some_and(|etag| etag.starts_with("W/"));
+    if conditional && is_weak {
+        // RFC 9110, 13.1.1: a weak ETag meets no condition.
+        return refused(412);
+    }
+    let mut answer = Response::builder().header("content-length", page.text.len());
+    if page.dated {
+        answer = answer.header("last-modified", "Sun, 01 Nov 2026 00:00:00 GMT");
+    }
     if let Some(etag) = &page.etag {
         answer = answer.header("etag", etag);
     }

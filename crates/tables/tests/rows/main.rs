@@ -9,7 +9,8 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType};
 use noctule_tables::rows::{
-    Coded, Cut, ItemMap, Keep, PairList, PairRule, Parts, cut, drop_repeated, resolve_pairs, write_kept,
+    Coded, Cut, ItemMap, Keep, PairList, PairRule, Parts, Times, cut, drop_repeated, resolve_pairs,
+    write_kept,
 };
 use noctule_tables::{Budget, Error, Table, TableWriter};
 
@@ -119,8 +120,72 @@ fn pairs_are_resolved_as_a_loop_would() {
                 resolved.write(&table, &ItemMap::Identity, budget, writer, |_| ()).unwrap();
             });
             assert_eq!(read(&out), wanted, "{rule:?}");
+            let told = (rule != PairRule::KeepFirst).then(|| naive_first_times(&rows, &wanted));
+            assert_eq!(first_times(&out), told, "{rule:?}");
         });
     }
+}
+
+#[test]
+fn a_table_that_tells_first_times_keeps_its_earliest() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = rows(COUNT);
+    // Two tables, each with one row a pair, put together: as a first night's result and a second's.
+    let halves = [&rows[..COUNT / 2], &rows[COUNT / 2..]].map(|half| {
+        let table = table(folder.path(), half);
+        let budget = Budget::new(1 << 30, 2, folder.path());
+        let keep = Keep::all(table.rows());
+        let resolved =
+            resolve_pairs(&table, &keep, &ItemMap::Identity, PairRule::KeepLatest, &budget).unwrap();
+        let name = format!("half-{}", half.as_ptr() as usize);
+        written(folder.path(), &name, resolved.schema(table.schema()), |writer| {
+            resolved.write(&table, &ItemMap::Identity, &budget, writer, |_| ()).unwrap();
+        })
+    });
+    let both = written(folder.path(), "both", halves[0].schema().clone(), |writer| {
+        for batch in halves.iter().flat_map(|half| half.scan_all(1).unwrap()) {
+            writer.write(&batch.unwrap()).unwrap();
+        }
+    });
+    let wanted = naive_pairs(&rows, PairRule::KeepLatest);
+    let mut told: BTreeMap<(String, i64), i64> = BTreeMap::new();
+    for (row, first) in wanted.iter().zip(naive_first_times(&rows, &wanted)) {
+        told.insert((row.user.clone(), row.item), first);
+    }
+    for rule in [PairRule::KeepLatest, PairRule::KeepFirst] {
+        both_budgets(folder.path(), |budget| {
+            let keep = Keep::all(both.rows());
+            let resolved = resolve_pairs(&both, &keep, &ItemMap::Identity, rule, budget).unwrap();
+            let out = written(folder.path(), "out", resolved.schema(both.schema()), |writer| {
+                resolved.write(&both, &ItemMap::Identity, budget, writer, |_| ()).unwrap();
+            });
+            let found = read(&out);
+            assert_eq!(found.len(), told.len());
+            for (row, first) in found.iter().zip(first_times(&out).unwrap()) {
+                assert_eq!(first, told[&(row.user.clone(), row.item)]);
+            }
+        });
+    }
+}
+
+/// The column `first_time`, if there is one.
+fn first_times(table: &Table) -> Option<Vec<i64>> {
+    table.schema().column_with_name("first_time")?;
+    let mut times = Vec::new();
+    for batch in table.scan(&["first_time"], 1).unwrap() {
+        times.extend_from_slice(batch.unwrap().column(0).as_primitive::<TimestampMicrosecondType>().values());
+    }
+    Some(times)
+}
+
+/// For each of the kept rows the least time among the rows of its pair.
+fn naive_first_times(rows: &[Row], kept: &[Row]) -> Vec<i64> {
+    let mut first: HashMap<(&str, i64), i64> = HashMap::new();
+    for row in rows {
+        let time = first.entry((&row.user, row.item)).or_insert(row.time);
+        *time = row.time.min(*time);
+    }
+    kept.iter().map(|row| first[&(row.user.as_str(), row.item)]).collect()
 }
 
 fn naive_pairs(rows: &[Row], rule: PairRule) -> Vec<Row> {
@@ -208,7 +273,7 @@ fn pairs_are_counted_and_the_core_is_found_as_a_loop_would() {
     }
     assert!(pairs.len() < before.len());
     both_budgets(folder.path(), |budget| {
-        let coded = Coded::read(&table, true, &[], budget, |_, _| Ok(())).unwrap();
+        let coded = Coded::read(&table, Times::Own, &[], budget, |_, _| Ok(())).unwrap();
         let keep = Keep::all(table.rows());
         let list = PairList::distinct(&coded, &keep, None, budget).unwrap();
         for (code, count) in list.items_per_user().unwrap().into_iter().enumerate() {
@@ -242,7 +307,7 @@ fn cuts_take_what_a_sort_would() {
         last.insert(&rows[*at].user, *at);
     });
     both_budgets(folder.path(), |budget| {
-        let coded = Coded::read(&table, true, &[], budget, |_, _| Ok(())).unwrap();
+        let coded = Coded::read(&table, Times::Own, &[], budget, |_, _| Ok(())).unwrap();
         let pool = Keep::all(table.rows());
         for share in [0.1, 0.333, 0.999, 1.0] {
             let taken = cut(&coded, &pool, Cut::TimeShare(share), budget).unwrap();
@@ -262,7 +327,7 @@ fn an_overlap_is_seen_and_unknown_rows_are_dropped() {
     let rows = rows(COUNT);
     let table = table(folder.path(), &rows);
     both_budgets(folder.path(), |budget| {
-        let coded = Coded::read(&table, true, &[], budget, |_, _| Ok(())).unwrap();
+        let coded = Coded::read(&table, Times::Own, &[], budget, |_, _| Ok(())).unwrap();
         let pool = Keep::all(table.rows());
         let test = cut(&coded, &pool, Cut::TimeShare(0.5), budget).unwrap();
         let side = |at: usize| test.has(at as u64);
@@ -292,7 +357,7 @@ fn too_many_ids_for_the_memory_are_told_with_a_remedy() {
         .collect();
     let table = table(folder.path(), &many);
     let budget = Budget::new(2 << 20, 1, folder.path());
-    let error = Coded::read(&table, false, &[], &budget, |_, _| Ok(())).err().unwrap();
+    let error = Coded::read(&table, Times::None, &[], &budget, |_, _| Ok(())).err().unwrap();
     assert!(
         matches!(error, Error::Memory { .. }) && error.to_string().contains("give the step more memory"),
         "{error}"

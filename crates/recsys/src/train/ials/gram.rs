@@ -26,8 +26,7 @@ impl Gram {
     pub(super) fn of(table: ArrayView2<'_, f32>) -> Self {
         let n = table.ncols();
         let rows = table.to_slice().expect("factor tables are in standard layout");
-        // Segments depend on the shape alone, and are added in order.
-        let segments = (SUMS_AT_ONCE / (n * n)).clamp(1, MAX_SEGMENTS);
+        let segments = segments(n);
         let blocks = table.nrows().div_ceil(ROWS_PER_BLOCK);
         let rows_per_segment = blocks.div_ceil(segments).max(1) * ROWS_PER_BLOCK;
         let sums: Vec<Vec<f64>> =
@@ -49,6 +48,11 @@ impl Gram {
     pub(super) fn trace_of_product(&self, other: &Self) -> f64 {
         self.values.iter().zip(&other.values).map(|(left, right)| left * right).sum()
     }
+}
+
+/// The most segments that a table of `n` factors is summed in. They depend on the shape alone, and are added in order.
+pub(super) fn segments(n: usize) -> usize {
+    (SUMS_AT_ONCE / (n * n).max(1)).clamp(1, MAX_SEGMENTS)
 }
 
 fn sum_of_blocks(rows: &[f32], n: usize) -> Vec<f64> {

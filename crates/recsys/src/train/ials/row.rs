@@ -68,6 +68,11 @@ impl Scratch {
             side_total: vec![0.0; width],
         }
     }
+
+    /// Bytes that it takes.
+    pub(super) fn bytes(width: usize) -> usize {
+        4 * (3 * width + rows_at_once(width) * width + width * width) + 8 * (width * width + width)
+    }
 }
 
 /// How many pairs are gathered before their products are summed; no fewer than a system with one

@@ -12,7 +12,7 @@ use crate::kernel::lanes::{Lanes, with_widest_lanes};
 use crate::kernel::lines::Lines;
 
 /// Rows that one task solves.
-const ROWS_PER_TASK: usize = 64;
+pub(super) const ROWS_PER_TASK: usize = 64;
 
 /// What the equations of every row of a side share.
 pub(super) struct Side<'a> {

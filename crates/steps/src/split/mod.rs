@@ -1,15 +1,18 @@
 //! `split`: sets interactions apart for training, test and validation.
 
+mod borders;
+
 use jiff::Timestamp;
 use noctule_artifacts::Outcome;
 use noctule_spec::kinds::split::{By, Settings};
 use noctule_spec::units::{Cut as Amount, Span};
-use noctule_tables::rows::{Coded, Cut, Keep, Parts, cut, time_span};
+use noctule_tables::rows::{Coded, Cut, Keep, Parts, Times, cut, time_span};
 use noctule_tables::{Budget, Table, rows};
 
 use crate::StepResult;
 use crate::attempt::Attempt;
 use crate::error::{Class, Classed, StepError};
+use borders::Borders;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SplitError {
@@ -41,13 +44,24 @@ impl Classed for SplitError {
 pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
     let table = attempt.table(&settings.input.to_string()).await?;
     let budget = attempt.budget()?;
-    let timed = matches!(settings.by, By::Time | By::Last);
-    let coded = Coded::read(&table, timed, &[], &budget, |_, _| Ok(()))?;
+    let times = match settings.by {
+        By::Time => Times::First,
+        By::Last => Times::Own,
+        By::Random | By::User => Times::None,
+    };
+    let coded = Coded::read(&table, times, &[], &budget, |_, _| Ok(()))?;
     attempt.emit.count("rows_before", table.rows());
-    let parts = parts(attempt, &settings, &coded, &budget)?;
+    let mut borders = Borders::new(&table, &settings, attempt.launch.interval.end)?;
+    let parts = parts(attempt, &settings, &coded, &mut borders, &budget)?;
     check(&settings, &coded, &parts, &budget)?;
     report(attempt, &coded, &parts)?;
-    write(attempt, &table, &parts, &budget)?;
+    write(attempt, &table, &parts, &mut borders, &budget)?;
+    if borders.by_pair {
+        attempt.emit.count("test_repeated_pair", borders.repeated_in_test);
+        if settings.validation.is_some() {
+            attempt.emit.count("validation_repeated_pair", borders.repeated_in_validation);
+        }
+    }
     attempt.emit.count("spilled_bytes", budget.spilled());
     Ok(Outcome::Ok)
 }
@@ -57,6 +71,7 @@ fn parts(
     attempt: &mut Attempt,
     settings: &Settings,
     coded: &Coded,
+    borders: &mut Borders,
     budget: &Budget,
 ) -> Result<Parts, StepError> {
     let end = attempt.launch.interval.end;
@@ -68,6 +83,7 @@ fn parts(
     }
     let test_cut = how(settings, "test", settings.test, end)?;
     let test = cut(coded, &pool, test_cut, budget)?;
+    borders.test = Borders::begin(test_cut, coded, &test)?;
     let validation = match settings.validation {
         None => None,
         Some(amount) => {
@@ -78,14 +94,17 @@ fn parts(
                 Amount::Span(span) => before(end, span)?,
                 _ => end,
             };
-            Some(cut(coded, &train, how(settings, "validation", amount, end)?, budget)?)
+            let validation_cut = how(settings, "validation", amount, end)?;
+            let validation = cut(coded, &train, validation_cut, budget)?;
+            borders.validation = Borders::begin(validation_cut, coded, &validation)?;
+            Some(validation)
         }
     };
     let mut parts = Parts::new(&pool, test, validation);
     attempt.emit.count("test_rows_before", parts.test.count());
     attempt.emit.count("test_users_before", coded.counts(&parts.test)?.users);
     if parts.test.count() == 0 {
-        return Err(nothing_cut(settings, coded, &pool)?.into());
+        return Err(nothing_cut(settings, coded, &pool, borders.by_pair)?.into());
     }
     let (test, validation) = parts.drop_unknown(coded, settings.by != By::User)?;
     attempt.emit.count("test_dropped_unknown_user", test.unknown_user);
@@ -134,17 +153,39 @@ fn word(by: By) -> &'static str {
     }
 }
 
-fn nothing_cut(settings: &Settings, coded: &Coded, pool: &Keep) -> Result<SplitError, StepError> {
+fn nothing_cut(
+    settings: &Settings,
+    coded: &Coded,
+    pool: &Keep,
+    by_pair: bool,
+) -> Result<SplitError, StepError> {
     let why = if coded.rows() == 0 {
-        "there are no rows to split".to_owned()
+        format!("`{}` has no rows", settings.input)
     } else if settings.by == By::Last {
-        "no user has two rows".to_owned()
+        "no user has two rows; take more data, or split otherwise".to_owned()
     } else if let (Amount::Span(span), Some((_, newest))) = (settings.test, time_span(coded, pool)?) {
         let newest =
             Timestamp::from_microsecond(newest).map_or_else(|_| newest.to_string(), |t| t.to_string());
-        format!("no row lies in the last {span} before the interval's end; the newest has the time {newest}")
+        match by_pair {
+            true => format!(
+                "no pair was first seen in the last {span} before the interval's end; the newest was at {newest}"
+            ),
+            false => format!(
+                "no row lies in the last {span} before the interval's end; the newest has the time {newest}"
+            ),
+        }
+    } else if settings.by == By::User {
+        let users = coded.counts(pool)?.users;
+        format!(
+            "`test: {}` of {users} users is less than one; take more data, or a larger share",
+            settings.test
+        )
     } else {
-        format!("`test: {}` of {} rows is less than one", settings.test, pool.count())
+        let rows = pool.count();
+        format!(
+            "`test: {}` of {rows} rows is less than one; take more data, or a larger share",
+            settings.test
+        )
     };
     Ok(SplitError::Empty { side: "test", why })
 }
@@ -158,7 +199,8 @@ fn check(settings: &Settings, coded: &Coded, parts: &Parts, budget: &Budget) -> 
     let sides = [("test", Some(&parts.test)), ("validation", parts.validation.as_ref())];
     for (side, keep) in sides.iter().filter_map(|(side, keep)| keep.map(|keep| (*side, keep))) {
         if keep.count() == 0 {
-            let why = "all of its rows belong to users or items without a training row".to_owned();
+            let why = "all of its rows belong to users or items without a training row; take more data, or cut off less"
+                .to_owned();
             return Err(SplitError::Empty { side, why }.into());
         }
         if settings.by == By::Time {
@@ -203,7 +245,13 @@ fn report(attempt: &Attempt, coded: &Coded, parts: &Parts) -> Result<(), StepErr
 }
 
 /// Streams the table once into all outputs.
-fn write(attempt: &mut Attempt, table: &Table, parts: &Parts, budget: &Budget) -> Result<(), StepError> {
+fn write(
+    attempt: &mut Attempt,
+    table: &Table,
+    parts: &Parts,
+    borders: &mut Borders,
+    budget: &Budget,
+) -> Result<(), StepError> {
     let mut outputs = Vec::new();
     for (name, keep) in [
         ("train", Some(&parts.train)),
@@ -211,19 +259,20 @@ fn write(attempt: &mut Attempt, table: &Table, parts: &Parts, budget: &Budget) -
         ("validation", parts.validation.as_ref()),
     ] {
         if let Some(keep) = keep {
-            outputs.push((keep, attempt.table_output(name, table.schema().clone())?));
+            outputs.push((name, keep, attempt.table_output(name, table.schema().clone())?));
         }
     }
     let mut first = 0;
     for batch in table.scan_all(budget.threads())? {
         let batch = batch?;
-        for (keep, output) in &mut outputs {
+        for (name, keep, output) in &mut outputs {
+            let batch = borders.as_of_end(name, table, keep, first, &batch)?;
             output.writer.write_where(&batch, &keep.mask(first, batch.num_rows()))?;
         }
         first += batch.num_rows() as u64;
         attempt.emit.progress(first, Some(table.rows()), "rows");
     }
-    for (_, output) in outputs {
+    for (_, _, output) in outputs {
         attempt.finish(output)?;
     }
     Ok(())
