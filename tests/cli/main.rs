@@ -8,6 +8,7 @@ mod damage;
 mod data_stop;
 mod demo_files;
 mod disk;
+mod endings;
 mod faults;
 mod gate;
 mod house;

@@ -29,6 +29,7 @@ use cli::Cli;
 use exit::Exit;
 
 fn main() -> ExitCode {
+    exit::end_quietly_without_a_reader();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

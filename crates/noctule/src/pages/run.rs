@@ -99,14 +99,19 @@ fn advice(run: &RunDocument) -> String {
             let step = stopped.map(|step| step.step.to_string()).unwrap_or_default();
             let message =
                 stopped.and_then(|step| step.why.as_ref()).map(|text| format!("\n  {text}")).unwrap_or_default();
-            format!("{message}\nNext: `noctule logs {id} {step}`, mend it, then `noctule resume {id}`.")
+            // A run goes on by the text that it began with: what is mended in the pipeline needs a new one.
+            format!(
+                "{message}\nNext: `noctule logs {id} {step}`. If the cause lies outside of the pipeline file, mend it, \
+                 then `noctule resume {id}`; after a change to the file, `noctule run` it again: what is done is reused."
+            )
         }
         "data-stop" => {
             format!("{notes}\nNothing was trained. Next: when the data are right, `noctule run` again.")
         }
         "gate-rejected" => format!("\nNothing was published. Next: `noctule show {id}` has the numbers."),
         "held" => {
-            "\nNext: look at `noctule models history`, then `noctule models promote` or `noctule models unpin`."
+            "\nNext: look at `noctule models history MODEL`, then `noctule models promote` or `noctule models unpin`, \
+             each with a `--reason`."
                 .to_owned()
         }
         "cancelled" => format!("\nNext: `noctule resume {id}` goes on where it ended."),

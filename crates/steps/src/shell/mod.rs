@@ -12,9 +12,12 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use noctule_artifacts::{Outcome, OutputName};
 use noctule_spec::kinds::shell::{Command, Settings};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 
 use crate::StepResult;
 use crate::attempt::Attempt;
@@ -24,6 +27,9 @@ use crate::inputs::InputFile;
 use child::Child;
 pub use secrets::variable as secret_variable;
 
+/// How long a signal that arrived while the command ran may take to be heard.
+const SIGNAL_PATIENCE: Duration = Duration::from_millis(20);
+
 #[derive(Debug, thiserror::Error)]
 pub enum ShellError {
     #[error("the command `{program}` could not be started: {cause}{remedy}")]
@@ -32,6 +38,8 @@ pub enum ShellError {
     Exit { code: u8 },
     #[error("the command was ended by signal {signal}")]
     Signal { signal: i32 },
+    #[error("the command was asked to end, and did")]
+    AskedToEnd,
     #[error("the command's working folder could not be prepared: {0}")]
     Prepare(#[source] io::Error),
     #[error("the command could not be waited for: {0}")]
@@ -54,6 +62,7 @@ impl Classed for ShellError {
             Self::Exit { code } => Class::Command(*code),
             // As a shell reports it.
             Self::Signal { signal } => Class::Command(u8::try_from(128 + signal).unwrap_or(255)),
+            Self::AskedToEnd => Class::Command(143),
             Self::Start { .. } | Self::NoSecret { .. } | Self::SecretFile { .. } => Class::Configuration,
             Self::BadMetrics { .. } | Self::BadOutput { .. } => Class::Data,
             Self::Prepare(cause) if cause.kind() == io::ErrorKind::StorageFull => Class::Temporary,
@@ -77,8 +86,14 @@ pub async fn run(attempt: &mut Attempt, settings: Settings) -> StepResult {
     let (given, secrets) = secrets::resolve(&attempt.launch.env, |name| std::env::var_os(name))?;
     environment.extend(given);
     let child = Child { argv: argv(&settings.command), environment };
+    // The whole group is told to end. The command is given its time to do so, so this process has to stay.
+    let mut asked_to_end = signal(SignalKind::terminate()).map_err(ShellError::Wait)?;
     // Standard output carries this attempt's own reports, so nothing of the command's may go there.
     child.run(&secrets, io::stderr())?;
+    // What a command leaves behind that ended since it was asked to is no result.
+    if timeout(SIGNAL_PATIENCE, asked_to_end.recv()).await.is_ok() {
+        return Err(ShellError::AskedToEnd.into());
+    }
     take_metrics(attempt, &metrics)?;
     output::take(attempt, settings.output, &output)?;
     Ok(Outcome::Ok)

@@ -84,7 +84,9 @@ fn tell(moved: &MovedDocument, global: &Global) -> Result<Exit, Trouble> {
     let text = match (moved.moved, moved.pinned) {
         (true, false) => format!("{model}@{alias} now is version {version}"),
         (true, true) => {
-            format!("{model}@{alias} now is version {version}, and stays there until `noctule models unpin`")
+            format!(
+                "{model}@{alias} now is version {version}, and stays there until `noctule models unpin {model} --reason …`"
+            )
         }
         (false, false) => format!("{model}@{alias} is version {version} already"),
         (false, true) => format!("{model}@{alias} is pinned to version {version}"),
