@@ -27,7 +27,7 @@ pub async fn run(arguments: &Pipelines, global: &Global) -> Result<Exit, Trouble
         return Ok(Exit::Done);
     }
     let document: PipelinesDocument = match &place {
-        Place::Here(open) => pipelines::gather(&open.controller, now).await?,
+        Place::Here(open) => pipelines::gather(&open.controller, None, now).await?,
         Place::There(remote) => remote.get(Ask::at(&["pipelines"])).await?,
     };
     match global.json {
@@ -58,7 +58,7 @@ fn all(document: &PipelinesDocument) {
 
 fn state(row: &PipelineListed) -> &'static str {
     match (&row.problem, &row.paused) {
-        (Some(_), _) => "broken: its last good version runs",
+        (Some(_), _) => "broken, see below",
         (None, Some(_)) => "paused",
         (None, None) => "good",
     }

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use noctule_artifacts::PipelineName;
 use noctule_controller::Controller;
+use noctule_controller::serve::Catalogue;
+use noctule_spec::Pipeline;
 use noctule_store::{BrokenPipeline, GoodPipeline, Pause, PipelineRow, ScheduleRow};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -85,14 +87,20 @@ impl From<BrokenPipeline> for ProblemDocument {
     }
 }
 
-pub async fn gather(controller: &Controller, now: Timestamp) -> Result<PipelinesDocument, Trouble> {
+/// All pipelines. A server has read their texts already, and brings what it knows.
+pub async fn gather(
+    controller: &Controller,
+    known: Option<&Catalogue>,
+    now: Timestamp,
+) -> Result<PipelinesDocument, Trouble> {
     let (rows, schedules) = (controller.store.pipelines().await?, controller.store.schedules().await?);
     let mut document = PipelinesDocument { pipelines: Vec::new(), problems: Vec::new() };
     for PipelineRow { good, broken } in rows {
         match good {
             Some(good) => {
                 let schedule = schedules.iter().find(|row| row.pipeline == good.pipeline).cloned();
-                document.pipelines.push(listed(good, broken, schedule, now).0);
+                let parsed = parsed(&good, known);
+                document.pipelines.push(listed(good, broken, schedule, &parsed, now));
             }
             None => document.problems.extend(broken.map(Into::into)),
         }
@@ -108,7 +116,8 @@ pub async fn gather_one(
     let (good, broken) = find(controller, name).await?;
     let row = controller.store.schedule(name).await?;
     let text = String::from_utf8_lossy(&good.text).into_owned();
-    let (pipeline, parsed) = listed(good, broken, Some(row), now);
+    let parsed = parsed(&good, None);
+    let pipeline = listed(good, broken, Some(row), &parsed, now);
     let going = controller.store.going(name).await?;
     let wanted = RunsWanted { pipeline: Some(name.clone()), limit: 5, ..RunsWanted::default() };
     let (description, owner) = parsed.map_or((None, None), |parsed| (parsed.description, parsed.owner));
@@ -156,16 +165,23 @@ async fn find(
     Err(Trouble::coded(Code::NoSuchPipeline, format!("there is no pipeline `{name}`: {known}")))
 }
 
-/// The row of a list, and the pipeline that its text gives: this program may read it otherwise than the one that
-/// loaded it.
+/// The pipeline that a text gives: this program may read it otherwise than the one that loaded it.
+fn parsed(good: &GoodPipeline, known: Option<&Catalogue>) -> Result<Pipeline, Trouble> {
+    let version = known.and_then(|known| known.get(&good.pipeline)).map(|entry| &entry.version);
+    match version.filter(|version| version.digest == good.digest.to_string()) {
+        Some(version) => Ok(version.pipeline.clone()),
+        None => schedule::parse(&good.file, good.text.clone()),
+    }
+}
+
 fn listed(
     good: GoodPipeline,
     broken: Option<BrokenPipeline>,
     row: Option<ScheduleRow>,
+    parsed: &Result<Pipeline, Trouble>,
     now: Timestamp,
-) -> (PipelineListed, Option<noctule_spec::Pipeline>) {
-    let parsed = schedule::parse(&good.file, good.text);
-    let problem = match (broken, &parsed) {
+) -> PipelineListed {
+    let problem = match (broken, parsed) {
         (Some(broken), _) => Some(broken.into()),
         (None, Err(trouble)) => Some(ProblemDocument {
             file: good.file.clone(),
@@ -174,20 +190,19 @@ fn listed(
         }),
         (None, Ok(_)) => None,
     };
-    let parsed = parsed.ok();
-    let next = parsed.as_ref().and_then(|parsed| schedule::gather(parsed, None, now, 1).ok());
+    let parsed = parsed.as_ref().ok();
+    let next = parsed.and_then(|parsed| schedule::gather(parsed, None, now, 1).ok());
     let paused: Option<PauseDocument> = row.and_then(|row| row.paused).map(Into::into);
-    let pipeline = PipelineListed {
+    PipelineListed {
         pipeline: good.pipeline,
         file: good.file,
         digest: good.digest.to_string(),
         loaded: good.loaded,
         problem,
-        schedule: parsed.as_ref().and_then(|parsed| parsed.schedule.as_ref()).map(schedule::summary),
+        schedule: parsed.and_then(|parsed| parsed.schedule.as_ref()).map(schedule::summary),
         paused,
         next: next.and_then(|document| document.next.into_iter().next()),
-    };
-    (pipeline, parsed)
+    }
 }
 
 /// An instant as it is written for a pipeline: a time without an offset is read in the pipeline's own zone.

@@ -38,7 +38,8 @@ pub fn router() -> OpenApiRouter<Api> {
 /// List the pipelines that the server has loaded, and the files that it could not.
 #[utoipa::path(get, path = "/pipelines", tag = "pipelines", responses((status = 200, body = PipelinesDocument)))]
 async fn list(State(api): State<Api>) -> Result<Answer<PipelinesDocument>, Trouble> {
-    Ok(Answer(pipelines::gather(&api.controller, Timestamp::now()).await?))
+    let known = api.handle.catalogue();
+    Ok(Answer(pipelines::gather(&api.controller, Some(&known), Timestamp::now()).await?))
 }
 
 /// Show one pipeline, with what it has going.
@@ -162,7 +163,8 @@ async fn reload(
     Json(why): Json<Why>,
 ) -> Result<Answer<PipelinesDocument>, Trouble> {
     api.handle.reload(&caller.who(why.checked()?)).await?;
-    Ok(Answer(pipelines::gather(&api.controller, Timestamp::now()).await?))
+    let known = api.handle.catalogue();
+    Ok(Answer(pipelines::gather(&api.controller, Some(&known), Timestamp::now()).await?))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
