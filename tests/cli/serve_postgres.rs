@@ -6,9 +6,10 @@ mod postgres;
 
 use noctule_store::Location;
 
-use crate::house::{House, skipped};
+use crate::house::House;
 use crate::server::{OPEN, Server, command, until};
 use crate::shop::{BEATS_POPULARITY, TRAIN, short, step};
+use crate::skip::skipped;
 
 fn config(test: &str) -> Option<String> {
     match postgres::database() {
