@@ -15,7 +15,7 @@ fn config(test: &str) -> Option<String> {
     match postgres::database() {
         Some(Location::Postgres(url)) => Some(format!("{OPEN}database: {:?}\n", url.as_str())),
         _ => {
-            skipped(test, "PostgreSQL (Debian: postgresql)");
+            skipped(test, "install PostgreSQL (Debian: postgresql)");
             None
         }
     }
