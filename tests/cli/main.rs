@@ -31,6 +31,7 @@ mod serve;
 mod serve_api;
 mod serve_contract;
 mod serve_erase;
+mod serve_kills;
 mod serve_postgres;
 mod serve_remote;
 mod serve_starts;

@@ -2,7 +2,7 @@
 
 #[path = "../../crates/store/tests/store/postgres.rs"]
 #[expect(dead_code, reason = "the store's own tests use more of it")]
-mod postgres;
+pub mod postgres;
 
 use noctule_store::Location;
 

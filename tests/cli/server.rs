@@ -58,8 +58,15 @@ impl<'a> Server<'a> {
         Self::again(house)
     }
 
-    /// Starts one with the config that is there.
+    /// Starts one with the config that is there, and waits until it is ready.
     pub fn again(house: &'a House) -> Self {
+        let mut server = Self::spawn(house);
+        server.wait_until_ready();
+        server
+    }
+
+    /// Starts one with the config that is there.
+    pub fn spawn(house: &'a House) -> Self {
         let port = house.path().join("port");
         let _ = std::fs::remove_file(&port);
         let log =
@@ -70,14 +77,17 @@ impl<'a> Server<'a> {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut server = Self { house, child: Some(child), url: String::new() };
-        server.url = until("the server listens", || {
-            let gone = server.child.as_mut().unwrap().try_wait().unwrap();
-            assert!(gone.is_none(), "the server ended: {}", server.log());
+        Self { house, child: Some(child), url: String::new() }
+    }
+
+    pub fn wait_until_ready(&mut self) {
+        let port = self.house.path().join("port");
+        self.url = until("the server listens", || {
+            let gone = self.child.as_mut().expect("it was started").try_wait().unwrap();
+            assert!(gone.is_none(), "the server ended: {}", self.log());
             std::fs::read_to_string(&port).ok().map(|text| text.trim().to_owned())
         });
-        until("the server is ready", || (server.get("/readyz").status == 200).then_some(()));
-        server
+        until("the server is ready", || (self.get("/readyz").status == 200).then_some(()));
     }
 
     pub fn log(&self) -> String {
