@@ -144,3 +144,15 @@ fn a_pool_that_nobody_declared_is_an_error_that_names_those_there_are() {
     let run = house.noctule(&["run", "dags/a.yaml", "--config", "noctule.yaml"]).expect(2);
     assert!(run.stderr.contains("gpus"), "{}", run.stderr);
 }
+
+#[test]
+fn the_config_that_ships_is_read() {
+    let house = House::new();
+    house.file("a.yaml", pooled("a", ""));
+    for name in ["server.yaml", "local.yaml"] {
+        let config = crate::house::workspace().join("configs").join(name);
+        let checked = house.noctule(&["check", "a.yaml", "--config", config.to_str().unwrap()]);
+        // Of the two only the server's has the pool.
+        checked.expect(if name == "server.yaml" { 0 } else { 2 });
+    }
+}

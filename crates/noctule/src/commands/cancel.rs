@@ -77,6 +77,7 @@ async fn there(remote: &Remote, arguments: &Cancel) -> Result<(RunId, String), T
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE && matches!(&*status, "queued" | "running" | "stopping") {
         tokio::time::sleep(Duration::from_millis(300)).await;
+        // No event is that far on: only how the run stands is asked for.
         let path = ["runs", id.as_str(), "events"];
         let ask = Ask::at(&path).with("after", u32::MAX).with("limit", 1);
         status = remote.get::<EventsDocument>(ask).await?.status;

@@ -23,11 +23,11 @@ pub async fn run(arguments: &Logs, global: &Global) -> Result<Exit, Trouble> {
     let source = match Place::of(global).await? {
         Place::Here(open) => {
             let id = find_run(&open.controller.store, &arguments.run).await?;
-            Source { from: From::Here(Box::new(open.controller)), run: id }
+            Source { from: Origin::Here(Box::new(open.controller)), run: id }
         }
         Place::There(remote) => {
             let document: RunDocument = remote.get(Ask::at(&["runs", &arguments.run])).await?;
-            Source { from: From::There(remote), run: document.run }
+            Source { from: Origin::There(remote), run: document.run }
         }
     };
     let document = source.document().await?;
@@ -46,11 +46,11 @@ pub async fn run(arguments: &Logs, global: &Global) -> Result<Exit, Trouble> {
 
 /// Where logs are read.
 struct Source {
-    from: From,
+    from: Origin,
     run: RunId,
 }
 
-enum From {
+enum Origin {
     Here(Box<Controller>),
     There(Remote),
 }
@@ -58,8 +58,8 @@ enum From {
 impl Source {
     async fn document(&self) -> Result<RunDocument, Trouble> {
         match &self.from {
-            From::Here(controller) => run::gather(controller, &self.run).await,
-            From::There(remote) => remote.get(Ask::at(&["runs", self.run.as_str()])).await,
+            Origin::Here(controller) => run::gather(controller, &self.run).await,
+            Origin::There(remote) => remote.get(Ask::at(&["runs", self.run.as_str()])).await,
         }
     }
 
@@ -71,12 +71,12 @@ impl Source {
         offset: u64,
     ) -> Result<Option<(Vec<u8>, u64)>, Trouble> {
         match &self.from {
-            From::Here(controller) => {
+            Origin::Here(controller) => {
                 let from = i64::try_from(offset).unwrap_or(i64::MAX);
                 let piece = log::piece(controller, &self.run, step, attempt, from, PIECE).await?;
                 Ok(piece.map(|piece| (piece.bytes, piece.next)))
             }
-            From::There(remote) => {
+            Origin::There(remote) => {
                 let number = attempt.to_string();
                 let path =
                     ["runs", self.run.as_str(), "steps", step.as_str(), "attempts", number.as_str(), "log"];

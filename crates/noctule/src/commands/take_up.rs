@@ -110,9 +110,7 @@ async fn there(
     global: &Global,
 ) -> Result<Exit, Trouble> {
     // What happened before is not told again.
-    let path = ["runs", run, "events"];
-    let before: EventsDocument = remote.get(Ask::at(&path).with("after", u32::MAX).with("limit", 1)).await?;
-    let seen = remote.get::<EventsDocument>(Ask::at(&path).with("after", 0).with("limit", 1000)).await?;
+    let before: RunDocument = remote.get(Ask::at(&["runs", run])).await?;
     let asked: AskedDocument = remote.post(ask, &json!({"why": why})).await?;
     if detach {
         match global.json {
@@ -124,7 +122,7 @@ async fn there(
     if !global.json {
         anstream::eprintln!("run {} goes on on the server", before.run);
     }
-    follow(remote, &before.run, seen.last, global).await
+    follow(remote, &before.run, before.last_event, global).await
 }
 
 /// Shows a run of a server until it has ended, and gives its exit code.

@@ -45,6 +45,8 @@ pub struct RunDocument {
     pub notes: Vec<NoteDocument>,
     /// Who drives it now; `null` when nobody does.
     pub driven_by: Option<String>,
+    /// The number of the last event of its log.
+    pub last_event: u64,
 }
 
 /// What a run was made from. It goes on as it began, whatever became of the file.
@@ -193,6 +195,7 @@ pub async fn gather_from(controller: &Controller, run: &Run) -> Result<RunDocume
             .map(|note| NoteDocument { step: note.step, at: note.at, text: note.text })
             .collect(),
         driven_by,
+        last_event: row.last_event,
     })
 }
 
