@@ -157,4 +157,20 @@ mod tests {
             assert!(known, "{} {} has no handler", endpoint.method, endpoint.path);
         }
     }
+
+    /// `UPDATE=1` rewrites the file.
+    #[test]
+    fn the_description_in_the_reference_is_that_of_the_router() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/openapi.json");
+        let (_, described) = routes();
+        let described = serde_json::to_string_pretty(&openapi::finished(&described)).unwrap() + "\n";
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, &described).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            written == described,
+            "docs/reference/openapi.json is out of date: run this test with UPDATE=1"
+        );
+    }
 }
