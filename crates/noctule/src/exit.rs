@@ -67,6 +67,21 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// Lets a command end quietly when whoever read its output has gone, and with a sentence when the output cannot be
+/// written. The standard library's `println!` knows no other way than a panic, of which it leaves only the text.
+pub fn end_quietly_without_a_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or_default();
+        let Some(cause) = text.strip_prefix("failed printing to stdout: ") else { return usual(panic) };
+        if cause.contains(&format!("os error {}", rustix::io::Errno::PIPE.raw_os_error())) {
+            std::process::exit(Exit::Done.code().into());
+        }
+        eprintln!("error: standard output cannot be written: {cause}");
+        std::process::exit(Exit::OwnTrouble.code().into());
+    }));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,19 +102,4 @@ mod tests {
         .map(Exit::code);
         assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 130]);
     }
-}
-
-/// Lets a command end quietly when whoever read its output has gone, and with a sentence when the output cannot be
-/// written. The standard library's `println!` knows no other way than a panic, of which it leaves only the text.
-pub fn end_quietly_without_a_reader() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        let text = panic.payload_as_str().unwrap_or_default();
-        let Some(cause) = text.strip_prefix("failed printing to stdout: ") else { return usual(panic) };
-        if cause.contains(&format!("os error {}", rustix::io::Errno::PIPE.raw_os_error())) {
-            std::process::exit(Exit::Done.code().into());
-        }
-        eprintln!("error: standard output cannot be written: {cause}");
-        std::process::exit(Exit::OwnTrouble.code().into());
-    }));
 }
