@@ -29,6 +29,7 @@ mod remote;
 mod search;
 mod serve;
 mod serve_api;
+mod serve_care;
 mod serve_contract;
 mod serve_erase;
 mod serve_kills;
