@@ -100,6 +100,10 @@ impl<'a> FactorRanker<'a> {
     ) -> Result<Vec<UserPass<'_>>, usize> {
         let known: Vec<(usize, &[f32])> =
             users.filter_map(|user| self.user_rows[user].map(|row| (user, self.factors_of(row)))).collect();
+        // Nobody to score for, as under a split by user: there may be no row of factors at all.
+        if known.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut factors = vec![0f32; known.len() * self.n_factors];
         for (to, (_, from)) in factors.chunks_exact_mut(self.n_factors.max(1)).zip(&known) {
             to.copy_from_slice(from);
